@@ -1,0 +1,166 @@
+//! Where to connect: what `--url` accepts, and the source addresses that many connections need.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use tokio::net::lookup_host;
+
+/// Where a gateway serves Phoenix clients.
+const DEFAULT_PATH: &str = "/socket/websocket";
+/// Connections per source address: Linux gives out about 28,000 ports for each.
+const PER_SOURCE: usize = 20_000;
+
+/// A gateway's address as given by the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Url {
+    authority: String,
+    path_and_query: String,
+}
+
+impl Url {
+    /// Reads `host:port`, `ws://host:port` or a full URL. `http://` is taken for `ws://`, because that is what a
+    /// gateway's page has in its address line.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let fault = |what: &str| format!("--url {text}: {what}; expected host:port or ws://host:port");
+        let rest = match text.split_once("://") {
+            Some(("ws" | "http", rest)) => rest,
+            Some(("wss" | "https", _)) => return Err(fault("TLS is not supported yet")),
+            Some((scheme, _)) => return Err(fault(&format!("unknown scheme {scheme}"))),
+            None => text,
+        };
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        let authority = if authority.starts_with(':') {
+            format!("127.0.0.1{authority}")
+        } else {
+            authority.into()
+        };
+        let has_port = authority
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0));
+        if !has_port {
+            return Err(fault("the port is missing or wrong"));
+        }
+        let path = if path.is_empty() || path == "/" {
+            DEFAULT_PATH
+        } else {
+            path
+        };
+        let path = if path.starts_with('?') {
+            format!("{DEFAULT_PATH}{path}")
+        } else {
+            path.into()
+        };
+        let named = path
+            .split_once('?')
+            .is_some_and(|(_, query)| query.split('&').any(|pair| pair.split('=').next() == Some("vsn")));
+        let path_and_query = match (named, path.contains('?')) {
+            (true, _) => path,
+            (false, true) => format!("{path}&vsn=2.0.0"),
+            (false, false) => format!("{path}?vsn=2.0.0"),
+        };
+        Ok(Self {
+            authority,
+            path_and_query,
+        })
+    }
+
+    /// Looks the host up; the first address is taken.
+    pub(crate) async fn resolve(&self) -> Result<Target, String> {
+        let found = lookup_host(&self.authority).await;
+        let first = found
+            .map_err(|error| format!("cannot look up {}: {error}", self.authority))?
+            .next();
+        let address = first.ok_or_else(|| format!("{} has no address", self.authority))?;
+        Ok(Target {
+            address,
+            label: self.authority.clone(),
+            request: format!("ws://{}{}", self.authority, self.path_and_query),
+        })
+    }
+}
+
+/// A gateway to connect to.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
+    /// As the user named it.
+    pub(crate) label: String,
+    /// The whole URL of the WebSocket request.
+    pub(crate) request: String,
+}
+
+/// The source addresses to use for this many connections: those given, or several of 127.0.0.0/8 when all
+/// targets are on the loopback and one address has too few ports, or none (the system chooses).
+pub(crate) fn sources(given: &[IpAddr], targets: &[Target], connections: usize) -> Vec<IpAddr> {
+    let loopback = targets
+        .iter()
+        .all(|target| matches!(target.address.ip(), IpAddr::V4(address) if address.is_loopback()));
+    if !given.is_empty() || !loopback || connections <= PER_SOURCE {
+        return given.to_vec();
+    }
+    let count = connections.div_ceil(PER_SOURCE).min(250);
+    (0..count)
+        .map(|index| IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2 + index as u8)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_in_every_accepted_form() {
+        let full = |text: &str| {
+            let url = Url::parse(text).unwrap();
+            format!("{}{}", url.authority, url.path_and_query)
+        };
+        let usual = "127.0.0.1:4000/socket/websocket?vsn=2.0.0";
+        for text in [
+            "127.0.0.1:4000",
+            ":4000",
+            "ws://127.0.0.1:4000",
+            "ws://127.0.0.1:4000/",
+            "http://127.0.0.1:4000/",
+        ] {
+            assert_eq!(full(text), usual);
+        }
+        assert_eq!(full("ws://h:1/x/y"), "h:1/x/y?vsn=2.0.0");
+        assert_eq!(full("ws://h:1?token=a"), "h:1/socket/websocket?token=a&vsn=2.0.0");
+        assert_eq!(full("ws://h:1/x?vsn=1.0.0"), "h:1/x?vsn=1.0.0");
+        assert_eq!(full("[::1]:4000"), "[::1]:4000/socket/websocket?vsn=2.0.0");
+    }
+
+    #[test]
+    fn faults_name_the_url_and_what_is_expected() {
+        for text in [
+            "",
+            "localhost",
+            "ws://h",
+            "h:0",
+            "h:99999",
+            "wss://h:1",
+            "ftp://h:1",
+        ] {
+            let fault = Url::parse(text).unwrap_err();
+            assert!(
+                fault.starts_with(&format!("--url {text}: ")) && fault.contains("expected"),
+                "{fault}"
+            );
+        }
+    }
+
+    #[test]
+    fn sources_only_where_ports_would_run_out() {
+        let target = |address: &str| Target {
+            address: address.parse().unwrap(),
+            label: String::new(),
+            request: String::new(),
+        };
+        let near = [target("127.0.0.1:4000"), target("127.0.0.1:4001")];
+        assert!(sources(&[], &near, 20_000).is_empty());
+        assert_eq!(sources(&[], &near, 40_001).len(), 3);
+        assert!(sources(&[], &[target("10.0.0.1:4000")], 40_000).is_empty());
+        let given = ["127.0.0.9".parse().unwrap()];
+        assert_eq!(sources(&given, &near, 40_000), given);
+    }
+}

@@ -1,0 +1,175 @@
+//! Takes connections: HTTP for what is small, and the upgrade for clients that stay.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use bytes::Bytes;
+use hyper::server::conn::http1;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
+use slab::Slab;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::client::close::Ending;
+use crate::client::outbox::Outbox;
+use crate::client::session::{self, Front};
+use crate::client::socket::Socket;
+use crate::metrics::Metrics;
+
+/// A connection that has not sent a whole request by then is closed.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Largest request head.
+const HEADER_BYTES: usize = 16 * 1024;
+
+/// What every client connection of a gateway may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Largest frame and largest message, in bytes.
+    pub frame: usize,
+    /// Bytes queued for one client.
+    pub outbox: usize,
+    /// The kernel's send buffer, so that a client that does not read shows in the outbox soon.
+    pub send_buffer: usize,
+    /// A client that sends nothing for so long is closed.
+    pub idle: Duration,
+}
+
+/// The client connections that are open.
+#[derive(Debug)]
+pub struct Clients {
+    limits: Limits,
+    metrics: Arc<Metrics>,
+    open: Mutex<Slab<Outbox>>,
+    /// The gateway is ending: who comes now is sent away at once.
+    draining: AtomicBool,
+}
+
+impl Clients {
+    /// No connections yet.
+    pub fn new(limits: Limits, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            metrics,
+            open: Mutex::default(),
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.open.lock().len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The outboxes of all, to end them one by one. Who comes later ends at once.
+    pub(crate) fn start_drain(&self) -> Vec<Outbox> {
+        self.draining.store(true, Ordering::SeqCst);
+        self.open
+            .lock()
+            .iter()
+            .map(|(_, outbox)| outbox.clone())
+            .collect()
+    }
+
+    /// Runs a session on a connection once it has been upgraded.
+    pub fn welcome<F: Front + 'static>(
+        self: &Arc<Self>,
+        upgrade: OnUpgrade,
+        front: impl FnOnce(Outbox) -> F + Send + 'static,
+    ) {
+        let clients = Arc::clone(self);
+        tokio::spawn(async move {
+            let Some((io, read)) = upgraded(upgrade).await else {
+                return;
+            };
+            let _ = SockRef::from(&io).set_send_buffer_size(clients.limits.send_buffer);
+            let socket = Socket::new(io, read, clients.limits.frame).await;
+            let outbox = Outbox::new(clients.limits.outbox);
+            let front = front(outbox.clone());
+            let key = clients.open.lock().insert(outbox.clone());
+            if clients.draining.load(Ordering::SeqCst) {
+                outbox.end(Ending::Drain);
+            }
+            clients.metrics.sessions.inc();
+            let ending = session::run(socket, outbox, front, clients.limits.idle).await;
+            clients.open.lock().remove(key);
+            clients.metrics.sessions.dec();
+            clients.metrics.ended(ending);
+            tracing::debug!(reason = ending.word(), "session ended");
+        });
+    }
+}
+
+/// The bare socket behind an upgrade, and what came with the request. hyper's buffer is copied and let go: it would
+/// stay as large as it is for the connection's life.
+async fn upgraded(upgrade: OnUpgrade) -> Option<(TcpStream, Bytes)> {
+    let upgraded = upgrade.await.ok()?;
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    let read = Bytes::copy_from_slice(&parts.read_buf);
+    Some((parts.io.into_inner(), read))
+}
+
+/// The upgrade that a request carries, if it is one.
+pub(crate) fn upgrade_of(request: &mut Request<Body>) -> Option<OnUpgrade> {
+    request.extensions_mut().remove::<OnUpgrade>()
+}
+
+/// Accepts connections and serves the router on them until `end` is cancelled.
+pub async fn serve(listener: TcpListener, router: Router, end: CancellationToken) {
+    loop {
+        let (io, from) = tokio::select! {
+            () = end.cancelled() => return,
+            accepted = campanile_process::listen::accept(&listener) => accepted,
+        };
+        let _ = io.set_nodelay(true);
+        tokio::spawn(connection(io, from, router.clone(), end.clone()));
+    }
+}
+
+async fn connection(io: TcpStream, from: SocketAddr, router: Router, end: CancellationToken) {
+    let service = TowerToHyperService::new(router);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEADER_BYTES)
+        .serve_connection(TokioIo::new(io), service)
+        .with_upgrades();
+    tokio::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        // Between requests it ends at once, otherwise after the answer.
+        () = end.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%from, %error, "HTTP connection ended");
+    }
+}
+
+/// Ends these clients one after the other, evenly over `spread`.
+pub(crate) async fn end_all(outboxes: Vec<Outbox>, ending: Ending, spread: Duration) {
+    let Ok(count) = u32::try_from(outboxes.len()) else {
+        return;
+    };
+    let start = tokio::time::Instant::now();
+    for (index, outbox) in (0_u32..).zip(outboxes) {
+        tokio::time::sleep_until(start + spread * index / count.max(1)).await;
+        outbox.end(ending);
+    }
+}

@@ -1,0 +1,9 @@
+//! The client's connection, whatever protocol it speaks: [`accept`] takes it, [`origin`] says from which pages, [`session`] runs it, [`socket`] reads
+//! and writes it, [`outbox`] queues what it is to get, [`close`] lists how it may end.
+
+pub mod accept;
+pub mod close;
+pub mod origin;
+pub mod outbox;
+pub mod session;
+pub mod socket;

@@ -1,0 +1,390 @@
+//! All topics of this gateway: finds them by name for clients and by slot for links, runs their rules under their
+//! own locks, and carries the effects out in the same step. No map guard leaves this file.
+
+use std::borrow::Borrow;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use campanile_process::due::DueQueue;
+use campanile_proto::{FromTopicServer, Message, Subscription};
+use dashmap::DashMap;
+use parking_lot::{Mutex, RwLock};
+
+use crate::client::outbox::{ChannelId, Outbox, Tag};
+use crate::hub::codec::Codec;
+use crate::hub::fanout::fan_out;
+use crate::hub::publish::{Origin, Pending};
+use crate::hub::reason::Reason;
+use crate::hub::slots::Slots;
+use crate::hub::state::{Counted, Delivery, Effect, Life, LinkView, Listener, MemberId, Routes as _, Topic};
+use crate::metrics::Metrics;
+use crate::upstream::Links;
+
+/// The gateway's topics.
+#[derive(Debug)]
+pub struct Hub {
+    names: DashMap<Key, ()>,
+    slots: RwLock<Slots<Cell>>,
+    links: Arc<Links>,
+    metrics: Arc<Metrics>,
+    /// How long joins and publishes wait for their owner.
+    deadline: Duration,
+    /// Topics to wake, each with the time that it asked for.
+    due: DueQueue<(Instant, Arc<Cell>)>,
+    /// Numbers for publishes: they grow per topic because they grow for all, and are drawn under the topic's lock.
+    publishes: AtomicU64,
+    listeners: AtomicU64,
+}
+
+/// One topic of the hub.
+#[derive(Debug)]
+pub struct Cell {
+    name: Bytes,
+    slot: u32,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    topic: Topic,
+    /// No longer in the hub: whoever finds it so looks up again.
+    dead: bool,
+}
+
+#[derive(Debug)]
+struct Key(Arc<Cell>);
+
+/// A channel's place at a topic, from its join until its leave.
+#[derive(Clone, Debug)]
+pub struct Joined {
+    cell: Arc<Cell>,
+    listener: u64,
+}
+
+impl Hub {
+    /// A hub without topics.
+    pub fn new(links: Arc<Links>, metrics: Arc<Metrics>, deadline: Duration) -> Self {
+        Self {
+            names: DashMap::new(),
+            slots: RwLock::default(),
+            links,
+            metrics,
+            deadline,
+            due: DueQueue::default(),
+            publishes: AtomicU64::new(0),
+            listeners: AtomicU64::new(0),
+        }
+    }
+
+    /// Listens to a topic. The channel is told through its client's outbox when it does, and gets every message
+    /// that is acknowledged after that; or why it does not.
+    pub fn join(
+        &self,
+        topic: &[u8],
+        channel: ChannelId,
+        client: &Outbox,
+        codec: &'static dyn Codec,
+        tag: Arc<Tag>,
+    ) -> Joined {
+        let now = Instant::now();
+        let id = self.listeners.fetch_add(1, Ordering::Relaxed);
+        let listener = Listener {
+            id,
+            channel,
+            client: client.clone(),
+            codec,
+            tag,
+        };
+        let deadline = now + self.deadline;
+        self.run(topic, now, |cell, topic, effects| {
+            topic.join(listener, deadline, now, &*self.links, effects);
+            Joined {
+                cell: Arc::clone(cell),
+                listener: id,
+            }
+        })
+    }
+
+    /// Gives up a channel's place.
+    pub fn leave(&self, joined: &Joined) {
+        let mut inner = joined.cell.inner.lock();
+        if !inner.dead {
+            let mut effects = Vec::new();
+            inner.topic.leave(joined.listener, Instant::now(), &mut effects);
+            self.carry_out(&joined.cell, effects);
+        }
+    }
+
+    /// Publishes to a topic. The origin is answered in any case, at the deadline at the latest.
+    pub fn publish(&self, joined: &Joined, message: Message, origin: Origin) {
+        let now = Instant::now();
+        let publish = |cell: &Arc<Cell>, topic: &mut Topic, effects: &mut Vec<Effect>| {
+            if !topic.takes_publish() {
+                return self.overloaded(&origin);
+            }
+            let number = self.publishes.fetch_add(1, Ordering::Relaxed) + 1;
+            let budget = self.links.budget(topic.member());
+            let deadline = now + self.deadline;
+            match Pending::queue(
+                cell.slot,
+                cell.name.clone(),
+                number,
+                deadline,
+                message,
+                origin,
+                &budget,
+            ) {
+                Ok(pending) => topic.publish(pending, now, &*self.links, effects),
+                Err(origin) => self.overloaded(&origin),
+            }
+        };
+        self.run_in(&joined.cell, now, publish);
+    }
+
+    fn overloaded(&self, origin: &Origin) {
+        self.metrics.publish_refused(Reason::Overloaded);
+        origin.answer(Err(Reason::Overloaded));
+    }
+
+    /// A topic server has said something about a topic.
+    pub fn receive(&self, link: LinkView, item: FromTopicServer) {
+        let now = Instant::now();
+        match item {
+            FromTopicServer::Deliver {
+                subscription,
+                offset,
+                message,
+            } => {
+                self.metrics.deliveries_in.inc();
+                self.at(subscription.slot, |cell, topic, effects| {
+                    if topic.deliver(subscription, offset, link, effects) == Delivery::FanOut {
+                        fan_out(&cell.name, topic.listeners(), &message, offset);
+                        self.metrics.deliveries_out.inc_by(topic.listeners().len() as u64);
+                    }
+                });
+            }
+            FromTopicServer::Published {
+                slot,
+                number,
+                epoch,
+                offset,
+            } => {
+                self.at(slot, |_, topic, effects| {
+                    topic.published(number, epoch, offset, effects)
+                });
+            }
+            FromTopicServer::PublishRefused { slot, number, reason } => {
+                self.at(slot, |_, topic, effects| {
+                    topic.publish_refused(number, reason, now, effects)
+                });
+            }
+            FromTopicServer::Subscribed {
+                subscription,
+                epoch,
+                offset,
+            } => {
+                self.at_subscription(subscription, |topic, effects| {
+                    topic.subscribed(subscription, epoch, offset, link, effects);
+                });
+            }
+            FromTopicServer::SubscribeRefused { subscription, reason } => {
+                self.at_subscription(subscription, |topic, effects| {
+                    topic.subscribe_refused(subscription, reason, link, now, effects);
+                });
+            }
+            FromTopicServer::Moved { subscription, .. } => {
+                self.at_subscription(subscription, |topic, effects| {
+                    topic.moved(subscription, link, now, &*self.links, effects);
+                });
+            }
+            // The link's own affairs.
+            FromTopicServer::Welcome(_) | FromTopicServer::Ping(_) | FromTopicServer::Pong(_) => {}
+        }
+    }
+
+    /// The links or the ring have changed: every topic goes where it belongs now.
+    pub fn settle(&self) {
+        let now = Instant::now();
+        let cells = self.slots.read().all();
+        for cell in cells {
+            let mut inner = cell.inner.lock();
+            if !inner.dead {
+                let mut effects = Vec::new();
+                inner.topic.settle(now, &*self.links, &mut effects);
+                self.carry_out(&cell, effects);
+            }
+        }
+    }
+
+    /// Whether any topic's requests go to this member.
+    pub fn uses(&self, member: MemberId) -> bool {
+        let cells = self.slots.read().all();
+        cells
+            .iter()
+            .any(|cell| cell.inner.lock().topic.member() == member)
+    }
+
+    /// Wakes the topics that are due.
+    pub fn tick(&self, now: Instant) {
+        while let Some((at, cell)) = self.due.pop(now) {
+            let mut inner = cell.inner.lock();
+            if inner.dead {
+                continue;
+            }
+            let mut effects = Vec::new();
+            let life = inner.topic.wake(at, now, &*self.links, &mut effects);
+            self.carry_out(&cell, effects);
+            if life == Life::Over {
+                inner.dead = true;
+                self.names
+                    .remove_if(&cell.name[..], |key, ()| Arc::ptr_eq(&key.0, &cell));
+                self.slots.write().remove(cell.slot, inner.topic.generation());
+            }
+        }
+        self.metrics.topics.set(self.slots.read().len() as i64);
+    }
+
+    /// Runs a rule of the topic that a slot stands for, if it still does.
+    fn at(&self, slot: u32, rule: impl FnOnce(&Arc<Cell>, &mut Topic, &mut Vec<Effect>)) {
+        let found = self.slots.read().get(slot).cloned();
+        let Some(cell) = found else {
+            self.metrics.stale.inc();
+            return;
+        };
+        let mut inner = cell.inner.lock();
+        if !inner.dead {
+            let mut effects = Vec::new();
+            rule(&cell, &mut inner.topic, &mut effects);
+            self.carry_out(&cell, effects);
+        }
+    }
+
+    fn at_subscription(&self, subscription: Subscription, rule: impl FnOnce(&mut Topic, &mut Vec<Effect>)) {
+        self.at(subscription.slot, |_, topic, effects| rule(topic, effects));
+    }
+
+    /// Runs a rule of the topic of this name; makes the topic if need be.
+    fn run<T>(
+        &self,
+        name: &[u8],
+        now: Instant,
+        rule: impl FnOnce(&Arc<Cell>, &mut Topic, &mut Vec<Effect>) -> T,
+    ) -> T {
+        loop {
+            let cell = self.find_or_create(name, now);
+            let mut inner = cell.inner.lock();
+            if inner.dead {
+                continue;
+            }
+            let mut effects = Vec::new();
+            let result = rule(&cell, &mut inner.topic, &mut effects);
+            self.carry_out(&cell, effects);
+            return result;
+        }
+    }
+
+    /// The same for a cell at hand, which a joined channel keeps alive; found anew should it have died.
+    fn run_in<T>(
+        &self,
+        cell: &Arc<Cell>,
+        now: Instant,
+        rule: impl FnOnce(&Arc<Cell>, &mut Topic, &mut Vec<Effect>) -> T,
+    ) -> T {
+        {
+            let mut inner = cell.inner.lock();
+            if !inner.dead {
+                let mut effects = Vec::new();
+                let result = rule(cell, &mut inner.topic, &mut effects);
+                self.carry_out(cell, effects);
+                return result;
+            }
+        }
+        self.run(&cell.name, now, rule)
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the wrapper: no guard leaves the function"
+    )]
+    fn find_or_create(&self, name: &[u8], now: Instant) -> Arc<Cell> {
+        if let Some(found) = self.names.get(name) {
+            return Arc::clone(&found.key().0);
+        }
+        let member = self.links.owner(name);
+        // Copied: a slice of the client's frame would keep the whole frame.
+        let name = Bytes::copy_from_slice(name);
+        let made = self.slots.write().insert(|slot, generation| {
+            let topic = Topic::new(name.clone(), slot, generation, member, now);
+            Arc::new(Cell {
+                name,
+                slot,
+                inner: Mutex::new(Inner { topic, dead: false }),
+            })
+        });
+        let kept = {
+            let entry = self.names.entry(Key(Arc::clone(&made))).or_insert(());
+            Arc::clone(&entry.key().0)
+        };
+        if !Arc::ptr_eq(&kept, &made) {
+            // Another session was faster.
+            let generation = made.inner.lock().topic.generation();
+            self.slots.write().remove(made.slot, generation);
+        }
+        kept
+    }
+
+    /// Under the topic's lock, in order.
+    fn carry_out(&self, cell: &Arc<Cell>, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Send {
+                    member,
+                    link,
+                    request,
+                } => self.links.send(member, link, request),
+                Effect::Tell(client, item) => client.push(item),
+                Effect::Answer(pending, result) => {
+                    self.metrics.answered(&result);
+                    pending.answer(result);
+                }
+                Effect::Wake(at) => self.due.push(at, (at, Arc::clone(cell))),
+                Effect::Count(counted) => self.count(counted),
+            }
+        }
+    }
+
+    fn count(&self, counted: Counted) {
+        match counted {
+            Counted::Missed(messages) => self.metrics.missed.inc_by(messages),
+            Counted::NewEpoch => self.metrics.new_epochs.inc(),
+            Counted::Repeated => self.metrics.repeated.inc(),
+            Counted::Stale => self.metrics.stale.inc(),
+            Counted::Jump => self.metrics.jumps.inc(),
+            Counted::Moved => self.metrics.moved.inc(),
+        };
+    }
+}
+
+impl Borrow<[u8]> for Key {
+    fn borrow(&self) -> &[u8] {
+        &self.0.name
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // As the borrowed slice hashes, or look-ups by name would miss.
+        self.0.name[..].hash(state);
+    }
+}

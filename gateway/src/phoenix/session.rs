@@ -1,0 +1,248 @@
+//! A Phoenix session: frames in, the channel rules, and their effects carried out on the hub and the client.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use campanile_ring_config::TopicRules;
+use slab::Slab;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use crate::client::close::Ending;
+use crate::client::outbox::{ChannelId, Item, Outbox};
+use crate::client::session::Front;
+use crate::client::socket::{Opcode, Wire};
+use crate::hub::publish::Origin;
+use crate::hub::reason::{Published, Reason};
+use crate::hub::{Hub, Joined};
+use crate::metrics::Metrics;
+use crate::phoenix::channel::{Channels, Effect, Limits, Response};
+use crate::phoenix::codec;
+use crate::phoenix::frame::{Frame, Ref, Version, read_binary, read_text, write_frame, write_reply};
+
+/// What all Phoenix sessions of a gateway share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Who listens to what.
+    pub hub: Arc<Hub>,
+    /// Which topics may be joined; replaced when the config file changes.
+    pub rules: Arc<ArcSwap<TopicRules>>,
+    /// The gateway's numbers.
+    pub metrics: Arc<Metrics>,
+    /// What a session may have.
+    pub limits: Limits,
+}
+
+/// One client's session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    version: Version,
+    shared: Arc<Shared>,
+    outbox: Outbox,
+    channels: Channels,
+    /// The channels' places in the hub.
+    places: HashMap<ChannelId, Joined>,
+    /// Publishes without an answer: by token, the channel and the ref of the frame.
+    publishes: Slab<(ChannelId, Ref)>,
+}
+
+/// Where replies go: behind everything that is queued for the client, or, for what answers a queued item, into the
+/// item's own place.
+enum Replies<'a> {
+    Behind,
+    Here(&'a mut Wire),
+}
+
+impl Session {
+    /// A session without channels.
+    pub(crate) fn new(version: Version, shared: Arc<Shared>, outbox: Outbox) -> Self {
+        let channels = Channels::new(shared.limits);
+        Self {
+            version,
+            shared,
+            outbox,
+            channels,
+            places: HashMap::new(),
+            publishes: Slab::new(),
+        }
+    }
+
+    fn receive(&mut self, frame: Frame) {
+        let mut effects = Vec::new();
+        let rules = self.shared.rules.load();
+        self.channels
+            .receive(frame, |topic| rules.is_open(topic.as_bytes()), &mut effects);
+        drop(rules);
+        self.carry_out(effects, Replies::Behind);
+    }
+
+    /// What waited for a channel's join, or for its answers, may go on.
+    fn resume(&mut self, channel: ChannelId) {
+        let mut effects = Vec::new();
+        let rules = self.shared.rules.load();
+        self.channels
+            .resume(channel, |topic| rules.is_open(topic.as_bytes()), &mut effects);
+        drop(rules);
+        self.carry_out(effects, Replies::Behind);
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>, mut replies: Replies<'_>) {
+        for effect in effects {
+            match effect {
+                Effect::Reply {
+                    join_ref,
+                    reference,
+                    topic,
+                    response,
+                } => {
+                    self.count(response);
+                    let (ok, json) = render(response);
+                    let frame = write_reply(self.version, &join_ref, &reference, &topic, ok, json.as_bytes());
+                    self.reply(frame, &mut replies);
+                }
+                Effect::Closed { join_ref, topic } => {
+                    let frame = write_frame(self.version, &join_ref, &join_ref, &topic, "phx_close", b"{}");
+                    self.reply(frame, &mut replies);
+                }
+                Effect::Join {
+                    channel,
+                    topic,
+                    join_ref,
+                } => {
+                    let tag = codec::tag(&join_ref);
+                    let codec = codec::codec(self.version);
+                    let place = self
+                        .shared
+                        .hub
+                        .join(topic.as_bytes(), channel, &self.outbox, codec, tag);
+                    self.places.insert(channel, place);
+                    self.shared.metrics.channels.inc();
+                }
+                Effect::Leave { channel } => self.leave(channel),
+                Effect::Publish {
+                    channel,
+                    reference,
+                    message,
+                } => {
+                    if let Some(place) = self.places.get(&channel) {
+                        let token = self.publishes.insert((channel, reference)) as u32;
+                        let origin = Origin {
+                            outbox: self.outbox.clone(),
+                            token,
+                        };
+                        self.shared.hub.publish(place, message, origin);
+                    }
+                }
+            }
+        }
+    }
+
+    fn reply(&self, frame: Vec<u8>, replies: &mut Replies<'_>) {
+        match replies {
+            Replies::Behind => self.outbox.push(Item::Frame(Bytes::from(frame))),
+            Replies::Here(wire) => wire.frame(Opcode::Text, &[&frame]),
+        }
+    }
+
+    fn leave(&mut self, channel: ChannelId) {
+        if let Some(place) = self.places.remove(&channel) {
+            self.shared.hub.leave(&place);
+            self.shared.metrics.channels.dec();
+        }
+    }
+
+    fn count(&self, response: Response) {
+        match response {
+            Response::Ok => {}
+            Response::Error(reason) => self.shared.metrics.join_refused(reason),
+            // Those of the hub have been counted there.
+            Response::PublishError(reason) => {
+                if !reason.retry() {
+                    self.shared.metrics.publish_refused(reason);
+                }
+            }
+        }
+    }
+}
+
+impl Front for Session {
+    fn text(&mut self, text: Utf8Bytes) -> Result<(), Ending> {
+        let bytes = Bytes::from(text);
+        let frame = read_text(self.version, &bytes).map_err(|_| Ending::Malformed)?;
+        self.receive(frame);
+        Ok(())
+    }
+
+    fn binary(&mut self, bytes: Bytes) -> Result<(), Ending> {
+        let frame = match self.version {
+            // Version 1 has no binary frames of its own: it is JSON whatever the opcode.
+            Version::V1 => read_text(self.version, &bytes),
+            Version::V2 => read_binary(&bytes),
+        };
+        self.receive(frame.map_err(|_| Ending::Malformed)?);
+        Ok(())
+    }
+
+    fn item(&mut self, item: Item, wire: &mut Wire) {
+        match item {
+            Item::Event { tag, encoding, body } => {
+                codec::write_event(self.version, &tag, encoding, &body, wire);
+            }
+            Item::Frame(bytes) => wire.frame_shared(Opcode::Text, &[], &bytes),
+            Item::Joined { channel, .. } => {
+                let mut effects = Vec::new();
+                self.channels.joined(channel, &mut effects);
+                self.carry_out(effects, Replies::Here(wire));
+                self.resume(channel);
+            }
+            Item::JoinFailed { channel, reason } => {
+                let mut effects = Vec::new();
+                let held = self.channels.join_failed(channel, reason, &mut effects);
+                self.leave(channel);
+                self.carry_out(effects, Replies::Here(wire));
+                for frame in held {
+                    self.receive(frame);
+                }
+            }
+            Item::Answer { token, result } => {
+                let Some((channel, reference)) = self.publishes.try_remove(token as usize) else {
+                    return;
+                };
+                let mut effects = Vec::new();
+                self.channels
+                    .answered(channel, reference, result.map(|_| ()), &mut effects);
+                self.carry_out(effects, Replies::Here(wire));
+                self.resume(channel);
+            }
+        }
+    }
+
+    fn ended(&mut self) {
+        for (_, place) in self.places.drain() {
+            self.shared.hub.leave(&place);
+            self.shared.metrics.channels.dec();
+        }
+    }
+}
+
+/// Whether a response is ok, and its JSON.
+fn render(response: Response) -> (bool, String) {
+    match response {
+        Response::Ok => (true, "{}".to_owned()),
+        Response::Error(reason) => (false, format!(r#"{{"reason":"{}"}}"#, reason.text())),
+        Response::PublishError(reason) => (false, render_publish_error(reason)),
+    }
+}
+
+fn render_publish_error(reason: Reason) -> String {
+    let outcome = match reason.outcome() {
+        Published::Not => "not_published",
+        Published::Unknown => "unknown",
+    };
+    format!(
+        r#"{{"reason":"{}","outcome":"{outcome}","retry":{}}}"#,
+        reason.text(),
+        reason.retry()
+    )
+}

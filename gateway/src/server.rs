@@ -1,0 +1,279 @@
+//! A gateway from its listener to its orderly end.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Request, Response, StatusCode};
+use axum::routing::any;
+use campanile_process::admin::Readiness;
+use campanile_process::metrics::Registry;
+use campanile_process::shutdown::Shutdown;
+use campanile_proto::Incarnation;
+use campanile_ring_config::{Ring, TopicRules};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::client::accept::{self, Clients, upgrade_of};
+use crate::client::origin::Origins;
+use crate::config::Settings;
+use crate::drain;
+use crate::hub::Hub;
+use crate::metrics::Metrics;
+use crate::page;
+use crate::phoenix::{handshake, session};
+use crate::upstream::link::{self, Identity};
+use crate::upstream::links::Upstream;
+use crate::upstream::{Links, MemberState};
+
+/// How often deadlines and lingering topics are looked at: joins and publishes are answered at most so much late.
+const TICK: Duration = Duration::from_millis(20);
+
+/// How often former members are looked at.
+const FORMER_CHECK: Duration = Duration::from_secs(1);
+
+/// One gateway. [`Gateway::run`] makes it serve.
+#[derive(Debug)]
+pub struct Gateway {
+    settings: Settings,
+    clients: Arc<Clients>,
+    hub: Arc<Hub>,
+    links: Arc<Links>,
+    /// Members that have no task yet.
+    new_members: Vec<Arc<Upstream>>,
+    rules: Arc<ArcSwap<TopicRules>>,
+    metrics: Arc<Metrics>,
+    rings: watch::Receiver<Arc<Ring>>,
+    shutdown: Shutdown,
+}
+
+/// What the routes share.
+#[derive(Debug)]
+struct Web {
+    clients: Arc<Clients>,
+    phoenix: Arc<session::Shared>,
+    origins: Origins,
+    metrics: Arc<Metrics>,
+}
+
+impl Gateway {
+    /// A gateway under the ring that `rings` holds now and these topic rules; it follows the ones that come.
+    pub fn new(
+        settings: Settings,
+        rings: watch::Receiver<Arc<Ring>>,
+        rules: Arc<ArcSwap<TopicRules>>,
+        metrics: Arc<Metrics>,
+        shutdown: Shutdown,
+    ) -> Self {
+        let ring = Arc::clone(&rings.borrow());
+        metrics
+            .ring_version
+            .set(i64::try_from(ring.version()).unwrap_or(i64::MAX));
+        let (links, new_members) = Links::new(ring, settings.owner_outbox);
+        let links = Arc::new(links);
+        let hub = Arc::new(Hub::new(
+            Arc::clone(&links),
+            Arc::clone(&metrics),
+            settings.owner_deadline,
+        ));
+        let clients = Clients::new(settings.client, Arc::clone(&metrics));
+        Self {
+            settings,
+            clients,
+            hub,
+            links,
+            new_members,
+            rules,
+            metrics,
+            rings,
+            shutdown,
+        }
+    }
+
+    /// Puts the gateway's numbers into a registry.
+    pub fn register(&self, registry: &mut Registry) {
+        self.metrics.register(registry);
+    }
+
+    /// What `/readyz` says: ready once every member of the ring was tried and one link at least is up, until the
+    /// drain.
+    pub fn readiness(&self) -> impl Fn() -> Readiness + Send + Sync + 'static {
+        let links = Arc::clone(&self.links);
+        let drain = self.shutdown.drain.clone();
+        move || readiness(&links.states(), links.ring().version(), drain.is_cancelled())
+    }
+
+    /// Serves clients on this listener until the shutdown says otherwise.
+    pub async fn run(self, listener: TcpListener) {
+        let stop_accepting = CancellationToken::new();
+        let end = CancellationToken::new();
+        let accept = tokio::spawn(accept::serve(listener, self.router(), stop_accepting.clone()));
+        let shared = link::Shared {
+            identity: Arc::new(Identity {
+                name: self.settings.name.clone().unwrap_or_else(|| "gateway".to_owned()),
+                incarnation: Incarnation(fastrand::u64(1..u64::MAX)),
+                links: AtomicU64::new(0),
+            }),
+            hub: Arc::clone(&self.hub),
+            links: Arc::clone(&self.links),
+            metrics: Arc::clone(&self.metrics),
+        };
+        let mut tasks = tokio::task::JoinSet::new();
+        for upstream in self.new_members {
+            tasks.spawn(
+                end.clone()
+                    .run_until_cancelled_owned(link::keep(upstream, shared.clone())),
+            );
+        }
+        tasks.spawn(
+            end.clone()
+                .run_until_cancelled_owned(tick(Arc::clone(&self.hub), Arc::clone(&self.links))),
+        );
+        tasks.spawn(end.clone().run_until_cancelled_owned(follow_ring(
+            self.rings.clone(),
+            shared,
+            end.clone(),
+        )));
+        tokio::select! {
+            () = self.shutdown.drain.cancelled() => {
+                drain::drain(&self.clients, &stop_accepting, self.settings.drain, &self.shutdown.now).await;
+            }
+            () = self.shutdown.now.cancelled() => {}
+        }
+        stop_accepting.cancel();
+        end.cancel();
+        let _ = accept.await;
+        // Links are dropped with their tasks: topic servers see them end and undo what they set up.
+        while tasks.join_next().await.is_some() {}
+    }
+
+    fn router(&self) -> Router {
+        let phoenix = session::Shared {
+            hub: Arc::clone(&self.hub),
+            rules: Arc::clone(&self.rules),
+            metrics: Arc::clone(&self.metrics),
+            limits: self.settings.session,
+        };
+        let web = Web {
+            clients: Arc::clone(&self.clients),
+            phoenix: Arc::new(phoenix),
+            origins: self.settings.origins.clone(),
+            metrics: Arc::clone(&self.metrics),
+        };
+        Router::new()
+            .route("/socket/websocket", any(phoenix_socket))
+            .with_state(Arc::new(web))
+            .merge(page::routes())
+    }
+}
+
+async fn phoenix_socket(State(web): State<Arc<Web>>, mut request: Request<Body>) -> Response<Body> {
+    let (version, response) = match handshake::check(&request, &web.origins) {
+        Ok(checked) => checked,
+        Err(refused) => {
+            web.metrics.upgrade_refused(refused.word);
+            return refused.response;
+        }
+    };
+    let Some(upgrade) = upgrade_of(&mut request) else {
+        web.metrics.upgrade_refused("upgrade");
+        let mut response = Response::new(Body::from("this connection cannot be upgraded"));
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+        return response;
+    };
+    let phoenix = Arc::clone(&web.phoenix);
+    web.clients.welcome(upgrade, move |outbox| {
+        session::Session::new(version, phoenix, outbox)
+    });
+    response
+}
+
+async fn tick(hub: Arc<Hub>, links: Arc<Links>) {
+    let mut interval = tokio::time::interval(TICK);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut checked = Instant::now();
+    loop {
+        interval.tick().await;
+        hub.tick(Instant::now());
+        if checked.elapsed() >= FORMER_CHECK {
+            checked = Instant::now();
+            links.let_go(|member| hub.uses(member));
+        }
+    }
+}
+
+/// Adopts the rings that come, and gives every new member a task.
+async fn follow_ring(mut rings: watch::Receiver<Arc<Ring>>, shared: link::Shared, end: CancellationToken) {
+    while rings.changed().await.is_ok() {
+        let ring = Arc::clone(&rings.borrow_and_update());
+        shared
+            .metrics
+            .ring_version
+            .set(i64::try_from(ring.version()).unwrap_or(i64::MAX));
+        tracing::info!(
+            version = ring.version(),
+            members = ring.members().len(),
+            "ring adopted"
+        );
+        for upstream in shared.links.adopt(ring) {
+            tokio::spawn(
+                end.clone()
+                    .run_until_cancelled_owned(link::keep(upstream, shared.clone())),
+            );
+        }
+        shared.hub.settle();
+    }
+    // The ring stays as it is.
+    std::future::pending::<()>().await;
+}
+
+fn readiness(states: &[MemberState], ring_version: u64, draining: bool) -> Readiness {
+    let tried = states.iter().all(|state| state.tried);
+    let up = states.iter().any(|state| state.up);
+    let ready = tried && up && !draining;
+    let missing: Vec<_> = states
+        .iter()
+        .filter(|state| !state.up)
+        .map(|state| &state.name)
+        .collect();
+    let body = format!(
+        r#"{{"ready":{ready},"role":"gateway","draining":{draining},"ring_version":{ring_version},"missing":{missing:?}}}"#
+    );
+    Readiness { ready, body }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(name: &str, up: bool, tried: bool) -> MemberState {
+        MemberState {
+            name: name.to_owned(),
+            up,
+            tried,
+        }
+    }
+
+    #[test]
+    fn ready_needs_every_member_tried_and_one_up() {
+        let ready = |states: &[MemberState], draining| readiness(states, 1, draining).ready;
+        assert!(ready(&[state("a", true, true), state("b", true, true)], false));
+        assert!(ready(&[state("a", true, true), state("b", false, true)], false));
+        assert!(!ready(&[state("a", true, true), state("b", false, false)], false));
+        assert!(!ready(&[state("a", false, true), state("b", false, true)], false));
+        assert!(!ready(&[state("a", true, true)], true));
+    }
+
+    #[test]
+    fn the_body_lists_who_is_missing() {
+        let body = readiness(&[state("a", true, true), state("b", false, true)], 3, false).body;
+        let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!(body["missing"], serde_json::json!(["b"]));
+        assert_eq!(body["ring_version"], 3);
+    }
+}

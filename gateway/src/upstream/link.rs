@@ -1,0 +1,295 @@
+//! This gateway's end of one link: opens it, reads it, opens it anew when it breaks. One task per topic server. It
+//! never stops reading as a signal to the sender (rule L1), and answers pings itself, because h2 answers for a
+//! process whose tasks are stuck.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use campanile_process::backoff::Backoff;
+use campanile_proto::link::{
+    CONNECTION_WINDOW, GatewayBatch, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LIFE_CHECK, LinkClient,
+    MESSAGE_BYTES, PING_INTERVAL, SILENT_AFTER, STREAM_WINDOW, TopicServerBatch,
+};
+use campanile_proto::message::{Hello, Welcome};
+use campanile_proto::wire::decode_topic_server_item;
+use campanile_proto::{FromGateway, FromTopicServer, Incarnation, LINK_VERSION, ids};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_stream::Stream;
+use tonic::Streaming;
+use tonic::transport::Endpoint;
+
+use crate::hub::Hub;
+use crate::metrics::Metrics;
+use crate::upstream::links::{Links, Upstream};
+
+/// How long a connection, and then the first answer on it, may take.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bounds of the pause between two attempts.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Who this gateway is, to every topic server.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) name: String,
+    pub(crate) incarnation: Incarnation,
+    /// The last link's number; they grow over all links of this process.
+    pub(crate) links: AtomicU64,
+}
+
+/// What every link's task shares.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) links: Arc<Links>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// A link that is open.
+struct Open {
+    number: u64,
+    owner: Incarnation,
+    stream: Streaming<TopicServerBatch>,
+    /// Came with the Welcome.
+    first: Vec<FromTopicServer>,
+}
+
+/// Keeps the link to one topic server until it is told to stop.
+pub(crate) async fn keep(upstream: Arc<Upstream>, shared: Shared) {
+    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+    let mut last_trouble = String::new();
+    let stop = upstream.stop.clone();
+    let work = async {
+        loop {
+            let number = shared.identity.links.fetch_add(1, Ordering::Relaxed) + 1;
+            let trouble = match open(&upstream, &shared, number).await {
+                Ok(open) => {
+                    tracing::info!(member = %upstream.name, address = %upstream.address, link = number, "link up");
+                    backoff.reset();
+                    last_trouble.clear();
+                    upstream.set_up(number, open.owner);
+                    shared.metrics.links.inc();
+                    shared.hub.settle();
+                    let trouble = read(&upstream, &shared, open).await;
+                    shared.metrics.links.dec();
+                    trouble
+                }
+                Err(trouble) => trouble,
+            };
+            upstream.set_down(number);
+            shared
+                .metrics
+                .link_failures
+                .get_or_create(&[("member", upstream.name.clone())])
+                .inc();
+            // The ring may name another owner already.
+            shared.hub.settle();
+            if trouble != last_trouble {
+                tracing::warn!(member = %upstream.name, address = %upstream.address, "no link: {trouble}; trying again");
+                last_trouble = trouble;
+            }
+            tokio::time::sleep(backoff.next(fastrand::f64())).await;
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = work => {}
+    }
+    if let Some(number) = upstream.view().up {
+        shared.metrics.links.dec();
+        upstream.set_down(number);
+    }
+}
+
+async fn open(upstream: &Arc<Upstream>, shared: &Shared, number: u64) -> Result<Open, String> {
+    let endpoint = Endpoint::from_shared(format!("http://{}", upstream.address))
+        .map_err(|error| format!("bad address: {error}"))?
+        .connect_timeout(OPEN_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW);
+    let channel = endpoint
+        .connect()
+        .await
+        .map_err(|error| format!("cannot connect: {}", source_of(&error)))?;
+    let mut client = LinkClient::new(channel)
+        .max_decoding_message_size(MESSAGE_BYTES)
+        .max_encoding_message_size(MESSAGE_BYTES);
+    let ring = shared.links.ring();
+    upstream.outbox.open(
+        number,
+        FromGateway::Hello(Hello {
+            link_version: LINK_VERSION,
+            gateway: shared.identity.name.clone(),
+            incarnation: shared.identity.incarnation,
+            link_number: number,
+            member: upstream.name.clone(),
+            address: upstream.address.clone(),
+            ring_version: ring.version(),
+            ring_digest: ring.digest(),
+        }),
+    );
+    let batches = Batches {
+        upstream: Arc::clone(upstream),
+        links: Arc::clone(&shared.links),
+        number,
+    };
+    let greeting = async {
+        let mut stream = client
+            .connect(batches)
+            .await
+            .map_err(|status| refusal(&status))?
+            .into_inner();
+        let first = stream.message().await.map_err(|status| refusal(&status))?;
+        Ok::<_, String>((stream, first))
+    };
+    let (stream, first) = timeout(OPEN_TIMEOUT, greeting)
+        .await
+        .map_err(|_| "connected, and no Welcome within 5 s: is this a topic server?".to_owned())??;
+    let batch = first.ok_or("the link ended before its Welcome")?;
+    let mut items = batch.items.into_iter().map(decode_topic_server_item);
+    let Some(Ok(FromTopicServer::Welcome(welcome))) = items.next() else {
+        return Err("the first message was no Welcome".to_owned());
+    };
+    check(&welcome, upstream, shared)?;
+    let first = items
+        .collect::<Result<_, _>>()
+        .map_err(|error| error.to_string())?;
+    Ok(Open {
+        number,
+        owner: welcome.incarnation,
+        stream,
+        first,
+    })
+}
+
+fn check(welcome: &Welcome, upstream: &Upstream, shared: &Shared) -> Result<(), String> {
+    if !ids::speaks(welcome.link_version) {
+        return Err(format!(
+            "topic server speaks link version {}, this gateway {LINK_VERSION} and the one before: run releases \
+             that are next to each other",
+            welcome.link_version
+        ));
+    }
+    if welcome.member != upstream.name {
+        return Err(format!(
+            "{:?} answers there: check the addresses in the ring",
+            welcome.member
+        ));
+    }
+    let ring = shared.links.ring();
+    if ring.version() == welcome.ring_version && ring.digest() != welcome.ring_digest {
+        return Err(format!(
+            "two different rings have version {}: digest {:016x} here, {:016x} there; save one of them under a \
+             higher version on all machines",
+            ring.version(),
+            ring.digest(),
+            welcome.ring_digest
+        ));
+    }
+    Ok(())
+}
+
+/// Reads an open link to its end, and says why it ended.
+async fn read(upstream: &Upstream, shared: &Shared, open: Open) -> String {
+    let Open {
+        number,
+        mut stream,
+        first,
+        ..
+    } = open;
+    let view = upstream.view();
+    for item in first {
+        receive(upstream, shared, number, view, item);
+    }
+    let mut tick = interval(LIFE_CHECK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut heard = Instant::now();
+    let (mut pings, mut pinged) = (0, heard);
+    loop {
+        tokio::select! {
+            biased;
+            // `message` keeps a partly read batch in the stream when it is dropped here.
+            batch = stream.message() => {
+                let batch = match batch {
+                    Ok(Some(batch)) => batch,
+                    Ok(None) => return "the topic server ended the link".to_owned(),
+                    Err(status) => return format!("the link broke: {}", status.message()),
+                };
+                heard = Instant::now();
+                for item in batch.items {
+                    match decode_topic_server_item(item) {
+                        Ok(item) => receive(upstream, shared, number, view, item),
+                        Err(error) => return format!("the topic server broke the protocol: {error}"),
+                    }
+                }
+            }
+            // A tick that is dropped comes again.
+            _ = tick.tick() => {
+                if heard.elapsed() > SILENT_AFTER {
+                    return format!("silent for {SILENT_AFTER:?}");
+                }
+                if pinged.elapsed() >= PING_INTERVAL {
+                    pinged = Instant::now();
+                    pings += 1;
+                    upstream.outbox.own(number, FromGateway::Ping(pings));
+                }
+            }
+        }
+    }
+}
+
+fn receive(
+    upstream: &Upstream,
+    shared: &Shared,
+    number: u64,
+    view: crate::hub::state::LinkView,
+    item: FromTopicServer,
+) {
+    match item {
+        FromTopicServer::Ping(id) => upstream.outbox.own(number, FromGateway::Pong(id)),
+        // That they came is what counts.
+        FromTopicServer::Pong(_) | FromTopicServer::Welcome(_) => {}
+        item => shared.hub.receive(view, item),
+    }
+}
+
+/// The request stream: the outbox, batch by batch. tonic polls it when the network takes more.
+struct Batches {
+    upstream: Arc<Upstream>,
+    links: Arc<Links>,
+    number: u64,
+}
+
+impl Stream for Batches {
+    type Item = GatewayBatch;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<GatewayBatch>> {
+        let version = self.links.ring().version();
+        self.upstream.outbox.poll_batch(context, self.number, version)
+    }
+}
+
+/// The words behind tonic's own, which only say "transport error".
+fn source_of(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
+fn refusal(status: &tonic::Status) -> String {
+    match status.code() {
+        tonic::Code::FailedPrecondition | tonic::Code::Aborted => format!("refused: {}", status.message()),
+        _ => format!("no answer that makes sense: {status}"),
+    }
+}

@@ -1,0 +1,222 @@
+//! All topic servers that this gateway has to do with: those of the newest ring, and former members for as long as
+//! topics are bound to them (rule H8).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use campanile_proto::Incarnation;
+use campanile_ring_config::Ring;
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::hub::publish::Budget;
+use crate::hub::state::{LinkView, MemberId, Request, Routes};
+use crate::upstream::outbox::Outbox;
+use crate::upstream::route::Route;
+
+/// A member that could not be reached for so long counts as tried.
+const TRIED_AFTER: Duration = Duration::from_secs(5);
+
+/// The gateway's links and the ring that says which topic goes over which.
+#[derive(Debug)]
+pub struct Links {
+    route: ArcSwap<Route>,
+    /// By their [`MemberId`]; none is ever taken out.
+    members: ArcSwap<Vec<Arc<Upstream>>>,
+    adopting: Mutex<()>,
+    outbox_limit: usize,
+}
+
+/// One topic server, seen from here.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) id: MemberId,
+    pub(crate) name: String,
+    pub(crate) address: String,
+    pub(crate) outbox: Outbox,
+    /// Ends the link's task.
+    pub(crate) stop: CancellationToken,
+    budget: Arc<Budget>,
+    since: Instant,
+    /// Number of the link that is up, else 0.
+    up: AtomicU64,
+    owner: AtomicU64,
+    /// No longer in the ring.
+    former: AtomicBool,
+}
+
+/// A member of the ring and whether its link is up, for readiness.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberState {
+    /// The member's name.
+    pub name: String,
+    /// Its link is up.
+    pub up: bool,
+    /// It has been up, or out of reach for 5 s.
+    pub tried: bool,
+}
+
+impl Links {
+    /// The links of this ring, all of them down; the second value is what needs a task.
+    pub(crate) fn new(ring: Arc<Ring>, outbox_limit: usize) -> (Self, Vec<Arc<Upstream>>) {
+        let members: Vec<_> = ring
+            .members()
+            .iter()
+            .enumerate()
+            .map(|(id, member)| Arc::new(Upstream::new(id, member.name(), member.address(), outbox_limit)))
+            .collect();
+        let ids = members.iter().map(|upstream| upstream.id).collect();
+        let links = Self {
+            route: ArcSwap::from_pointee(Route::new(ring, ids)),
+            members: ArcSwap::from_pointee(members.clone()),
+            adopting: Mutex::new(()),
+            outbox_limit,
+        };
+        (links, members)
+    }
+
+    /// Routes by this ring from now on. Returns the members that are new and need a task.
+    pub(crate) fn adopt(&self, ring: Arc<Ring>) -> Vec<Arc<Upstream>> {
+        let _one_at_a_time = self.adopting.lock();
+        let mut members = self.members.load().as_ref().clone();
+        let mut new = Vec::new();
+        let mut ids = Vec::new();
+        for member in ring.members() {
+            // A member is name and address (H7); one whose task has been ended starts anew.
+            let known = members.iter().find(|upstream| {
+                upstream.name == member.name()
+                    && upstream.address == member.address()
+                    && !upstream.stop.is_cancelled()
+            });
+            let upstream = match known {
+                Some(upstream) => Arc::clone(upstream),
+                None => {
+                    let upstream =
+                        Upstream::new(members.len(), member.name(), member.address(), self.outbox_limit);
+                    let upstream = Arc::new(upstream);
+                    members.push(Arc::clone(&upstream));
+                    new.push(Arc::clone(&upstream));
+                    upstream
+                }
+            };
+            ids.push(upstream.id);
+        }
+        for upstream in &members {
+            upstream
+                .former
+                .store(!ids.contains(&upstream.id), Ordering::Relaxed);
+        }
+        // The members first: a route must never name one that is not there.
+        self.members.store(Arc::new(members));
+        self.route.store(Arc::new(Route::new(ring, ids)));
+        new
+    }
+
+    /// The newest ring.
+    pub fn ring(&self) -> Arc<Ring> {
+        Arc::clone(self.route.load().ring())
+    }
+
+    /// The newest ring's members, in its order.
+    pub fn states(&self) -> Vec<MemberState> {
+        let members = self.members.load();
+        let route = self.route.load();
+        let state = |id: &MemberId| {
+            let upstream = members.get(id.0 as usize)?;
+            let up = upstream.number().is_some();
+            let tried = up || upstream.since.elapsed() >= TRIED_AFTER;
+            Some(MemberState {
+                name: upstream.name.clone(),
+                up,
+                tried,
+            })
+        };
+        route.members().iter().filter_map(state).collect()
+    }
+
+    /// Room for publishes to a member.
+    pub(crate) fn budget(&self, member: MemberId) -> Arc<Budget> {
+        Arc::clone(&self.members.load()[member.0 as usize].budget)
+    }
+
+    /// Queues a request for a member, if this link is still its link.
+    pub(crate) fn send(&self, member: MemberId, link: u64, request: Request) {
+        if let Some(upstream) = self.members.load().get(member.0 as usize) {
+            upstream.outbox.request(link, request);
+        }
+    }
+
+    /// Ends the links of former members that nobody uses any more.
+    pub(crate) fn let_go(&self, in_use: impl Fn(MemberId) -> bool) {
+        for upstream in self.members.load().iter() {
+            if upstream.former.load(Ordering::Relaxed)
+                && !upstream.stop.is_cancelled()
+                && !in_use(upstream.id)
+            {
+                tracing::info!(member = %upstream.name, address = %upstream.address, "former member let go");
+                upstream.stop.cancel();
+            }
+        }
+    }
+}
+
+impl Routes for Links {
+    fn owner(&self, topic: &[u8]) -> MemberId {
+        self.route.load().owner(topic)
+    }
+
+    fn view(&self, member: MemberId) -> LinkView {
+        self.members.load()[member.0 as usize].view()
+    }
+}
+
+impl Upstream {
+    fn new(id: usize, name: &str, address: &str, outbox_limit: usize) -> Self {
+        Self {
+            id: MemberId(id as u32),
+            name: name.to_owned(),
+            address: address.to_owned(),
+            outbox: Outbox::default(),
+            stop: CancellationToken::new(),
+            budget: Arc::new(Budget::new(outbox_limit)),
+            since: Instant::now(),
+            up: AtomicU64::new(0),
+            owner: AtomicU64::new(0),
+            former: AtomicBool::new(false),
+        }
+    }
+
+    fn number(&self) -> Option<u64> {
+        match self.up.load(Ordering::Acquire) {
+            0 => None,
+            number => Some(number),
+        }
+    }
+
+    pub(crate) fn view(&self) -> LinkView {
+        let up = self.number();
+        LinkView {
+            member: self.id,
+            up,
+            owner: Incarnation(self.owner.load(Ordering::Acquire)),
+        }
+    }
+
+    /// Requests may be queued for this link.
+    pub(crate) fn set_up(&self, number: u64, owner: Incarnation) {
+        self.outbox.welcome(number, owner);
+        // Before the number: who sees the number sees its owner, too.
+        self.owner.store(owner.0, Ordering::Release);
+        self.up.store(number, Ordering::Release);
+    }
+
+    /// No request can be queued until the next link.
+    pub(crate) fn set_down(&self, number: u64) {
+        let _ = self
+            .up
+            .compare_exchange(number, 0, Ordering::AcqRel, Ordering::Relaxed);
+        self.outbox.close(number);
+    }
+}

@@ -1,0 +1,65 @@
+//! Logs: to stderr, for people when it is a terminal and as JSON lines otherwise.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
+
+use crate::log_writer::LogWriter;
+use crate::settings::Fault;
+
+/// Starts logging for the whole process. `filter` is what `--log` takes: a level, or directives such as
+/// `info,hyper=warn`. A second call checks its filter and changes nothing else.
+///
+/// A stderr that is full or closed costs log lines, never the process: see the note on lost lines that follows once
+/// it can be written again.
+///
+/// # Errors
+/// A filter that does not parse, as a fault of `--log`.
+pub fn start(filter: &str) -> Result<(), Fault> {
+    let filter = match EnvFilter::builder().parse(filter) {
+        Ok(parsed) if !filter.trim().is_empty() => parsed,
+        Ok(_) => return Err(Fault::new("--log", "is empty; give a level such as info")),
+        Err(error) => {
+            let advice =
+                "give a level (error, warn, info, debug, trace) or directives such as info,hyper=warn";
+            return Err(Fault::new(
+                "--log",
+                format!("{filter:?} is not a filter ({error}); {advice}"),
+            ));
+        }
+    };
+    let terminal = std::io::stderr().is_terminal();
+    let layer = fmt::layer()
+        .with_writer(LogWriter::stderr(!terminal))
+        .log_internal_errors(false);
+    let layer = if terminal {
+        layer.with_ansi(true).boxed()
+    } else {
+        layer.json().boxed()
+    };
+    // Only a second start in one process can fail here: the first one stands.
+    let _ = registry().with(layer).with(filter).try_init();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_filter_is_a_fault_of_its_option() {
+        for filter in ["info,x=loud", "", " ", "a=b=c"] {
+            let fault = start(filter).unwrap_err();
+            assert_eq!(fault.place, "--log", "{filter}");
+            assert!(fault.text.contains("give a level"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_second_start_is_no_error() {
+        assert_eq!(start("off"), Ok(()));
+        assert_eq!(start("off"), Ok(()));
+    }
+}

@@ -1,0 +1,34 @@
+//! The generated gRPC ends, and the transport settings that both must agree on.
+
+use std::time::Duration;
+
+pub use crate::generated::link_client::LinkClient;
+pub use crate::generated::link_server::{Link, LinkServer};
+pub use crate::generated::{GatewayBatch, TopicServerBatch};
+
+/// A writer puts at most so many bytes into one batch, or one larger item.
+pub const BATCH_BYTES: usize = 256 * 1024;
+
+/// A message larger than this ends the link that sent it: a batch, plus the largest single item there can be.
+pub const MESSAGE_BYTES: usize = 32 * 1024 * 1024;
+
+/// Window of the one stream: small, so that what is under way is bounded (rule L1).
+pub const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// Window of the connection: large, or h2 takes small unread messages for an attack (rule L1).
+pub const CONNECTION_WINDOW: u32 = 64 * 1024 * 1024;
+
+/// How long without a byte until h2 asks for a sign of life.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long h2 waits for that sign.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often each end asks the other's working task for a sign of life.
+pub const PING_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long the working task at the other end may stay silent before the link is cut.
+pub const SILENT_AFTER: Duration = Duration::from_millis(4_500);
+
+/// How often each end looks whether it has been silent for too long.
+pub const LIFE_CHECK: Duration = Duration::from_millis(500);

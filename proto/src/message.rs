@@ -1,0 +1,200 @@
+//! Complete enums for what the two tiers say. The generated types stay behind [`crate::wire`]: here nothing is
+//! optional that the protocol requires, and every bound has been checked.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::ids::{Epoch, Incarnation, Subscription};
+
+/// How a payload is to be read by those who must read it; the core never does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// The text of one JSON value.
+    Json,
+    /// Any bytes.
+    Binary,
+}
+
+/// What subscribers get: an event's name and its payload. Cloning shares the bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// How to read the payload.
+    pub encoding: Encoding,
+    /// 1 to 255 bytes.
+    pub event: Bytes,
+    /// Opaque from front to front.
+    pub payload: Bytes,
+}
+
+impl Message {
+    /// Bytes that a queue counts for it, without the queue's own overhead.
+    pub fn len(&self) -> usize {
+        self.event.len() + self.payload.len()
+    }
+
+    /// Whether it has no bytes at all, which a checked message never is: events have a length of 1 at least.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The first message of a gateway on a link (rule L2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// The link protocol that the gateway speaks.
+    pub link_version: u32,
+    /// The gateway's name, for people.
+    pub gateway: String,
+    /// The gateway process's life.
+    pub incarnation: Incarnation,
+    /// Grows with every link of this incarnation.
+    pub link_number: u64,
+    /// The member that the gateway expects to meet.
+    pub member: String,
+    /// The address at which the ring has that member.
+    pub address: String,
+    /// The gateway's newest ring.
+    pub ring_version: u64,
+    /// Digest of that ring's values.
+    pub ring_digest: u64,
+}
+
+/// One publish as it travels to the owner (rule L5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publish {
+    /// The gateway's slot of the topic, repeated in the answer.
+    pub slot: u32,
+    /// 1 to 1,024 bytes.
+    pub topic: Bytes,
+    /// Grows per topic and gateway incarnation.
+    pub number: u64,
+    /// Every lower number has been answered.
+    pub settled_below: u64,
+    /// What is left of the publisher's time.
+    pub time_left: Duration,
+    /// On a re-send, the epoch under which it was first sent.
+    pub resend_epoch: Option<Epoch>,
+    /// What is published.
+    pub message: Message,
+}
+
+/// Gateway to topic server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FromGateway {
+    /// Opens the link.
+    Hello(Hello),
+    /// Wants a topic's messages under a new number.
+    Subscribe {
+        /// The new number.
+        subscription: Subscription,
+        /// 1 to 1,024 bytes.
+        topic: Bytes,
+    },
+    /// Wants no more under this number.
+    Unsubscribe {
+        /// The number of the `Subscribe`.
+        subscription: Subscription,
+    },
+    /// Wants a message sequenced.
+    Publish(Publish),
+    /// Asks for a `Pong`.
+    Ping(u64),
+    /// Answers a `Ping`.
+    Pong(u64),
+}
+
+/// The first message of a topic server on a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Welcome {
+    /// The link protocol that the topic server speaks.
+    pub link_version: u32,
+    /// The member's name.
+    pub member: String,
+    /// The topic server process's life.
+    pub incarnation: Incarnation,
+    /// The topic server's newest ring.
+    pub ring_version: u64,
+    /// Digest of that ring's values.
+    pub ring_digest: u64,
+}
+
+/// Why a topic server did not do what it was asked. In no case anything happened, but for `UnknownOutcome`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// It does not hold the topic and its ring gives it to another.
+    NotOwner,
+    /// The publish's time was up before its turn came.
+    Expired,
+    /// A bound of the server is reached.
+    Overloaded,
+    /// The server ends in an orderly way.
+    Draining,
+    /// A re-send whose first outcome the server cannot know.
+    UnknownOutcome,
+    /// A number that the server has seen pass and did not accept.
+    StaleNumber,
+}
+
+/// Topic server to gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FromTopicServer {
+    /// Accepts the link.
+    Welcome(Welcome),
+    /// The subscription stands; deliveries start after `offset`.
+    Subscribed {
+        /// The number of the `Subscribe`.
+        subscription: Subscription,
+        /// The topic's epoch.
+        epoch: Epoch,
+        /// The topic's last offset, 0 before the first.
+        offset: u64,
+    },
+    /// One message of a topic.
+    Deliver {
+        /// The number of the `Subscribe`.
+        subscription: Subscription,
+        /// The message's offset.
+        offset: u64,
+        /// What was published.
+        message: Message,
+    },
+    /// A publish has its offset and lies in every subscribed gateway's outbox.
+    Published {
+        /// The publish's slot.
+        slot: u32,
+        /// The publish's number.
+        number: u64,
+        /// The topic's epoch.
+        epoch: Epoch,
+        /// The message's offset.
+        offset: u64,
+    },
+    /// A publish was not run.
+    PublishRefused {
+        /// The publish's slot.
+        slot: u32,
+        /// The publish's number.
+        number: u64,
+        /// Why.
+        reason: Refusal,
+    },
+    /// A subscription does not stand.
+    SubscribeRefused {
+        /// The number of the `Subscribe`.
+        subscription: Subscription,
+        /// Why.
+        reason: Refusal,
+    },
+    /// The last message of a subscription: the server gives the topic up.
+    Moved {
+        /// The number of the `Subscribe`.
+        subscription: Subscription,
+        /// The last offset delivered under it.
+        offset: u64,
+    },
+    /// Asks for a `Pong`.
+    Ping(u64),
+    /// Answers a `Ping`.
+    Pong(u64),
+}

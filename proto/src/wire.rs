@@ -1,0 +1,302 @@
+//! From the complete enums to batches of the generated types, and back. Everything that a stranger may have
+//! got wrong is checked here, so that the rules never see a message outside its bounds.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::generated as g;
+use crate::generated::gateway_item::Item as GatewayItem;
+use crate::generated::topic_server_item::Item as TopicServerItem;
+use crate::ids::{EVENT_BYTES, Epoch, Incarnation, Subscription, TOPIC_BYTES};
+use crate::message::{Encoding, FromGateway, FromTopicServer, Hello, Message, Publish, Refusal, Welcome};
+
+/// A message that breaks the protocol. The link that it came on ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadMessage(pub &'static str);
+
+impl fmt::Display for BadMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for BadMessage {}
+
+/// Rough size of an item on the wire beside its topic, event and payload bytes.
+pub const ITEM_OVERHEAD: usize = 48;
+
+/// Bytes that a queue counts for this item.
+pub fn gateway_item_cost(item: &FromGateway) -> usize {
+    ITEM_OVERHEAD
+        + match item {
+            FromGateway::Subscribe { topic, .. } => topic.len(),
+            FromGateway::Publish(publish) => publish.topic.len() + publish.message.len(),
+            _ => 0,
+        }
+}
+
+/// Bytes that a queue counts for this item.
+pub fn topic_server_item_cost(item: &FromTopicServer) -> usize {
+    ITEM_OVERHEAD
+        + match item {
+            FromTopicServer::Deliver { message, .. } => message.len(),
+            _ => 0,
+        }
+}
+
+/// What a gateway says, as it travels.
+pub fn encode_gateway_item(item: FromGateway) -> g::GatewayItem {
+    let item = match item {
+        FromGateway::Hello(hello) => GatewayItem::Hello(g::Hello {
+            link_version: hello.link_version,
+            gateway: hello.gateway,
+            incarnation: hello.incarnation.0,
+            link_number: hello.link_number,
+            member: hello.member,
+            address: hello.address,
+            ring_version: hello.ring_version,
+            ring_digest: hello.ring_digest,
+        }),
+        FromGateway::Subscribe { subscription, topic } => GatewayItem::Subscribe(g::Subscribe {
+            subscription: subscription.to_wire(),
+            topic,
+        }),
+        FromGateway::Unsubscribe { subscription } => GatewayItem::Unsubscribe(g::Unsubscribe {
+            subscription: subscription.to_wire(),
+        }),
+        FromGateway::Publish(publish) => GatewayItem::Publish(g::Publish {
+            slot: publish.slot,
+            topic: publish.topic,
+            number: publish.number,
+            settled_below: publish.settled_below,
+            time_left_ms: u32::try_from(publish.time_left.as_millis()).unwrap_or(u32::MAX),
+            resend_epoch: publish.resend_epoch.map_or(0, |epoch| epoch.0),
+            encoding: encode_encoding(publish.message.encoding),
+            event: publish.message.event,
+            payload: publish.message.payload,
+        }),
+        FromGateway::Ping(id) => GatewayItem::Ping(g::Ping { id }),
+        FromGateway::Pong(id) => GatewayItem::Pong(g::Pong { id }),
+    };
+    g::GatewayItem { item: Some(item) }
+}
+
+/// What a gateway said, checked.
+pub fn decode_gateway_item(item: g::GatewayItem) -> Result<FromGateway, BadMessage> {
+    let item = item.item.ok_or(BadMessage("an item of an unknown kind"))?;
+    Ok(match item {
+        GatewayItem::Hello(hello) => FromGateway::Hello(Hello {
+            link_version: hello.link_version,
+            gateway: hello.gateway,
+            incarnation: incarnation(hello.incarnation)?,
+            link_number: hello.link_number,
+            member: hello.member,
+            address: hello.address,
+            ring_version: hello.ring_version,
+            ring_digest: hello.ring_digest,
+        }),
+        GatewayItem::Subscribe(subscribe) => FromGateway::Subscribe {
+            subscription: Subscription::from_wire(subscribe.subscription),
+            topic: topic(subscribe.topic)?,
+        },
+        GatewayItem::Unsubscribe(unsubscribe) => FromGateway::Unsubscribe {
+            subscription: Subscription::from_wire(unsubscribe.subscription),
+        },
+        GatewayItem::Publish(publish) => FromGateway::Publish(Publish {
+            slot: publish.slot,
+            topic: topic(publish.topic)?,
+            number: publish.number,
+            settled_below: publish.settled_below,
+            time_left: Duration::from_millis(u64::from(publish.time_left_ms)),
+            resend_epoch: (publish.resend_epoch != 0).then_some(Epoch(publish.resend_epoch)),
+            message: message(publish.encoding, publish.event, publish.payload)?,
+        }),
+        GatewayItem::Ping(ping) => FromGateway::Ping(ping.id),
+        GatewayItem::Pong(pong) => FromGateway::Pong(pong.id),
+    })
+}
+
+/// What a topic server says, as it travels.
+pub fn encode_topic_server_item(item: FromTopicServer) -> g::TopicServerItem {
+    let item = match item {
+        FromTopicServer::Welcome(welcome) => TopicServerItem::Welcome(g::Welcome {
+            link_version: welcome.link_version,
+            member: welcome.member,
+            incarnation: welcome.incarnation.0,
+            ring_version: welcome.ring_version,
+            ring_digest: welcome.ring_digest,
+        }),
+        FromTopicServer::Subscribed {
+            subscription,
+            epoch,
+            offset,
+        } => TopicServerItem::Subscribed(g::Subscribed {
+            subscription: subscription.to_wire(),
+            epoch: epoch.0,
+            offset,
+        }),
+        FromTopicServer::Deliver {
+            subscription,
+            offset,
+            message,
+        } => TopicServerItem::Deliver(g::Deliver {
+            subscription: subscription.to_wire(),
+            offset,
+            encoding: encode_encoding(message.encoding),
+            event: message.event,
+            payload: message.payload,
+        }),
+        FromTopicServer::Published {
+            slot,
+            number,
+            epoch,
+            offset,
+        } => TopicServerItem::Published(g::Published {
+            slot,
+            number,
+            epoch: epoch.0,
+            offset,
+        }),
+        FromTopicServer::PublishRefused { slot, number, reason } => {
+            TopicServerItem::PublishRefused(g::PublishRefused {
+                slot,
+                number,
+                reason: encode_refusal(reason),
+            })
+        }
+        FromTopicServer::SubscribeRefused { subscription, reason } => {
+            TopicServerItem::SubscribeRefused(g::SubscribeRefused {
+                subscription: subscription.to_wire(),
+                reason: encode_refusal(reason),
+            })
+        }
+        FromTopicServer::Moved { subscription, offset } => TopicServerItem::Moved(g::Moved {
+            subscription: subscription.to_wire(),
+            offset,
+        }),
+        FromTopicServer::Ping(id) => TopicServerItem::Ping(g::Ping { id }),
+        FromTopicServer::Pong(id) => TopicServerItem::Pong(g::Pong { id }),
+    };
+    g::TopicServerItem { item: Some(item) }
+}
+
+/// What a topic server said, checked.
+pub fn decode_topic_server_item(item: g::TopicServerItem) -> Result<FromTopicServer, BadMessage> {
+    let item = item.item.ok_or(BadMessage("an item of an unknown kind"))?;
+    Ok(match item {
+        TopicServerItem::Welcome(welcome) => FromTopicServer::Welcome(Welcome {
+            link_version: welcome.link_version,
+            member: welcome.member,
+            incarnation: incarnation(welcome.incarnation)?,
+            ring_version: welcome.ring_version,
+            ring_digest: welcome.ring_digest,
+        }),
+        TopicServerItem::Subscribed(subscribed) => FromTopicServer::Subscribed {
+            subscription: Subscription::from_wire(subscribed.subscription),
+            epoch: epoch(subscribed.epoch)?,
+            offset: subscribed.offset,
+        },
+        TopicServerItem::Deliver(deliver) => FromTopicServer::Deliver {
+            subscription: Subscription::from_wire(deliver.subscription),
+            offset: deliver.offset,
+            message: message(deliver.encoding, deliver.event, deliver.payload)?,
+        },
+        TopicServerItem::Published(published) => FromTopicServer::Published {
+            slot: published.slot,
+            number: published.number,
+            epoch: epoch(published.epoch)?,
+            offset: published.offset,
+        },
+        TopicServerItem::PublishRefused(refused) => FromTopicServer::PublishRefused {
+            slot: refused.slot,
+            number: refused.number,
+            reason: refusal(refused.reason)?,
+        },
+        TopicServerItem::SubscribeRefused(refused) => FromTopicServer::SubscribeRefused {
+            subscription: Subscription::from_wire(refused.subscription),
+            reason: refusal(refused.reason)?,
+        },
+        TopicServerItem::Moved(moved) => FromTopicServer::Moved {
+            subscription: Subscription::from_wire(moved.subscription),
+            offset: moved.offset,
+        },
+        TopicServerItem::Ping(ping) => FromTopicServer::Ping(ping.id),
+        TopicServerItem::Pong(pong) => FromTopicServer::Pong(pong.id),
+    })
+}
+
+fn topic(topic: Bytes) -> Result<Bytes, BadMessage> {
+    if TOPIC_BYTES.contains(&topic.len()) {
+        Ok(topic)
+    } else {
+        Err(BadMessage("a topic outside 1 to 1,024 bytes"))
+    }
+}
+
+fn message(encoding: i32, event: Bytes, payload: Bytes) -> Result<Message, BadMessage> {
+    if !EVENT_BYTES.contains(&event.len()) {
+        return Err(BadMessage("an event outside 1 to 255 bytes"));
+    }
+    let encoding = match g::Encoding::try_from(encoding) {
+        Ok(g::Encoding::Json) => Encoding::Json,
+        Ok(g::Encoding::Binary) => Encoding::Binary,
+        Err(_) => return Err(BadMessage("an unknown payload encoding")),
+    };
+    Ok(Message {
+        encoding,
+        event,
+        payload,
+    })
+}
+
+fn incarnation(number: u64) -> Result<Incarnation, BadMessage> {
+    if number == 0 {
+        Err(BadMessage("an incarnation of 0"))
+    } else {
+        Ok(Incarnation(number))
+    }
+}
+
+fn epoch(number: u64) -> Result<Epoch, BadMessage> {
+    if number == 0 {
+        Err(BadMessage("an epoch of 0"))
+    } else {
+        Ok(Epoch(number))
+    }
+}
+
+fn encode_encoding(encoding: Encoding) -> i32 {
+    match encoding {
+        Encoding::Json => g::Encoding::Json.into(),
+        Encoding::Binary => g::Encoding::Binary.into(),
+    }
+}
+
+fn encode_refusal(reason: Refusal) -> i32 {
+    match reason {
+        Refusal::NotOwner => g::Refusal::NotOwner.into(),
+        Refusal::Expired => g::Refusal::Expired.into(),
+        Refusal::Overloaded => g::Refusal::Overloaded.into(),
+        Refusal::Draining => g::Refusal::Draining.into(),
+        Refusal::UnknownOutcome => g::Refusal::UnknownOutcome.into(),
+        Refusal::StaleNumber => g::Refusal::StaleNumber.into(),
+    }
+}
+
+fn refusal(reason: i32) -> Result<Refusal, BadMessage> {
+    match g::Refusal::try_from(reason) {
+        Ok(g::Refusal::NotOwner) => Ok(Refusal::NotOwner),
+        Ok(g::Refusal::Expired) => Ok(Refusal::Expired),
+        Ok(g::Refusal::Overloaded) => Ok(Refusal::Overloaded),
+        Ok(g::Refusal::Draining) => Ok(Refusal::Draining),
+        Ok(g::Refusal::UnknownOutcome) => Ok(Refusal::UnknownOutcome),
+        Ok(g::Refusal::StaleNumber) => Ok(Refusal::StaleNumber),
+        Ok(g::Refusal::Unspecified) | Err(_) => Err(BadMessage("an unknown reason for a refusal")),
+    }
+}
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;

@@ -1,0 +1,162 @@
+//! The rules of topics: the `[[topics]]` tables of `campanile.toml`, which gateways and topic servers read alike.
+//!
+//! A pattern is a topic, or a prefix and one final `*`. A topic that stands there exactly goes before prefixes,
+//! a longer prefix before a shorter one. Without any table every topic is open; with tables, only topics that
+//! a pattern matches.
+
+use std::collections::HashMap;
+
+use campanile_process::settings::{ConfigFile, Faults};
+use toml_edit::{Item, Table};
+
+use crate::check::Findings;
+use crate::fields::{Fields, kind_of, place_of, place_of_key};
+
+/// The key of the tables in the config file.
+pub const KEY: &str = "topics";
+
+/// Longest pattern in bytes, without its `*`: as long as a topic may be.
+pub const PATTERN_BYTES: usize = 1_024;
+
+/// Keys of one table.
+const RULE_KEYS: [&str; 1] = ["pattern"];
+
+/// All rules of one config file; never changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopicRules {
+    /// In the order of the file.
+    rules: Vec<Rule>,
+    /// Index of the rule of each topic that stands there exactly.
+    exact: HashMap<Vec<u8>, usize>,
+    /// Index of the rule of each prefix.
+    prefixes: HashMap<Vec<u8>, usize>,
+    /// The lengths of prefixes that there are, the longest first.
+    lengths: Vec<usize>,
+}
+
+/// One `[[topics]]` table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    pattern: String,
+}
+
+impl TopicRules {
+    /// Reads the tables of a config file that has let the key [`KEY`] through.
+    ///
+    /// # Errors
+    /// All faults at once, each with its line.
+    pub fn from_config(config: &ConfigFile) -> Result<Self, Faults> {
+        let document = config.document();
+        let mut findings = Findings::default();
+        let rules = Self::read(document.as_table(), &mut findings);
+        let faults = findings.into_faults(config.shown(), document.raw());
+        faults.or(rules)
+    }
+
+    fn read(root: &Table, findings: &mut Findings) -> Self {
+        let mut rules = Self::default();
+        match root.get(KEY) {
+            None => {}
+            Some(Item::ArrayOfTables(tables)) => {
+                let mut places = Vec::new();
+                for table in tables {
+                    rules.read_rule(table, &mut places, findings);
+                }
+            }
+            Some(Item::Value(value)) if value.as_array().is_some_and(|array| array.is_empty()) => {}
+            Some(other) => {
+                let at = place_of_key(root, KEY).or_else(|| place_of(other));
+                let says = format!(
+                    "rules of topics are written as [[{KEY}]] tables, not as {}",
+                    kind_of(other)
+                );
+                findings.add(at, says);
+            }
+        }
+        rules
+    }
+
+    /// Reads one table. `places` has the place of each rule's pattern.
+    fn read_rule(&mut self, table: &Table, places: &mut Vec<Option<usize>>, findings: &mut Findings) {
+        let Some(found) = Fields::of(table, &RULE_KEYS, findings).string("pattern") else {
+            return;
+        };
+        let pattern = found.value;
+        if let Some(fault) = fault_in_pattern(&pattern) {
+            findings.add(found.at, fault);
+            return;
+        }
+        let (map, key) = match pattern.strip_suffix('*') {
+            Some(prefix) => (&mut self.prefixes, prefix),
+            None => (&mut self.exact, pattern.as_str()),
+        };
+        if let Some(&first) = map.get(key.as_bytes()) {
+            findings.add_repeated(
+                found.at,
+                format!("pattern {pattern:?} stands twice"),
+                places[first],
+            );
+            return;
+        }
+        map.insert(key.as_bytes().to_vec(), self.rules.len());
+        if pattern.ends_with('*') {
+            // Kept in order, the longest first.
+            let length = pattern.len() - 1;
+            let at = self.lengths.partition_point(|other| *other > length);
+            if self.lengths.get(at) != Some(&length) {
+                self.lengths.insert(at, length);
+            }
+        }
+        places.push(found.at);
+        self.rules.push(Rule { pattern });
+    }
+
+    /// The rule of `topic`: the one that names it exactly, else the one with the longest prefix of it. Does not
+    /// allocate.
+    pub fn find(&self, topic: &[u8]) -> Option<&Rule> {
+        let exact = self.exact.get(topic);
+        let by_prefix = || {
+            self.lengths
+                .iter()
+                .find_map(|length| self.prefixes.get(topic.get(..*length)?))
+        };
+        exact.or_else(by_prefix).map(|index| &self.rules[*index])
+    }
+
+    /// Whether clients may join `topic`: a rule matches it, or there are no rules.
+    pub fn is_open(&self, topic: &[u8]) -> bool {
+        self.rules.is_empty() || self.find(topic).is_some()
+    }
+
+    /// All rules in the order of the file.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+}
+
+impl Rule {
+    /// The pattern as it stands in the file.
+    pub fn pattern(&self) -> &str {
+        &self.pattern
+    }
+}
+
+fn fault_in_pattern(pattern: &str) -> Option<String> {
+    let plain = pattern.strip_suffix('*').unwrap_or(pattern);
+    if pattern.is_empty() {
+        Some("pattern is empty; \"*\" matches every topic".to_owned())
+    } else if plain.contains('*') {
+        Some(format!(
+            "pattern {pattern:?} has a '*' that is not its last character"
+        ))
+    } else if plain.contains(char::is_control) {
+        Some(format!("pattern {pattern:?} has a control character"))
+    } else if plain.len() > PATTERN_BYTES {
+        Some(format!(
+            "pattern is {} bytes long; at most {PATTERN_BYTES} are allowed",
+            plain.len()
+        ))
+    } else {
+        None
+    }
+}

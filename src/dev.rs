@@ -1,0 +1,286 @@
+//! `campanile dev`: a whole cluster in this process, with real links on loopback, to try things out.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use campanile_gateway::Gateway;
+use campanile_process::admin::Readiness;
+use campanile_process::metrics::Registry;
+use campanile_process::settings::{Kind, Setting, arguments};
+use campanile_process::shutdown::Shutdown;
+use campanile_ring_config::{Ring, TopicRules};
+use campanile_topic_server::TopicServer;
+use clap::{ArgMatches, Command};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::cluster::{
+    address_of, follow_rules, gateway_registry, resolve, run_topic_server, topic_server_registry,
+};
+use crate::common::{self, Common, End, SETTINGS};
+use crate::files::RingSource;
+
+/// The settings that only `dev` has.
+const DEV: &[Setting] = &[
+    Setting {
+        name: "gateways",
+        value: "COUNT",
+        kind: Kind::Count { min: 1, max: 100 },
+        default: "2",
+        help: "Gateways to run",
+    },
+    Setting {
+        name: "topic-servers",
+        value: "COUNT",
+        kind: Kind::Count { min: 1, max: 100 },
+        default: "2",
+        help: "Topic servers to run; with --ring it is the file that says so",
+    },
+    Setting {
+        name: "port",
+        value: "PORT",
+        kind: Kind::Count { min: 0, max: 65_535 },
+        default: "4000",
+        help: "Port of the first gateway, the others follow; 0 takes free ports for everything",
+    },
+];
+
+/// What `dev` was asked for.
+struct Wanted {
+    common: Common,
+    gateways: u16,
+    topic_servers: usize,
+    port: u16,
+    ring: Option<PathBuf>,
+    gateway: campanile_gateway::Settings,
+    topic_server: campanile_topic_server::Settings,
+}
+
+/// A running cluster.
+struct Dev {
+    tasks: JoinSet<Result<(), End>>,
+    registries: Vec<Registry>,
+    ready: Vec<Box<dyn Fn() -> Readiness + Send + Sync>>,
+    gateways: Vec<SocketAddr>,
+}
+
+/// The subcommand and its options.
+pub(crate) fn command() -> Command {
+    let command = Command::new("dev")
+        .about("Run a whole cluster in this process, on loopback, to try it out (the default)")
+        .after_help("Example:\n  campanile dev --gateways 3 --port 0");
+    let command = arguments(arguments(command, DEV), SETTINGS);
+    arguments(
+        arguments(command, campanile_gateway::config::LIMITS),
+        campanile_topic_server::config::LIMITS,
+    )
+}
+
+/// Runs it until a signal ends it.
+pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
+    common::run(|| {
+        let tables = [
+            DEV,
+            SETTINGS,
+            campanile_gateway::config::LIMITS,
+            campanile_topic_server::config::LIMITS,
+        ];
+        let (wanted, config) = resolve(matches, &tables, |resolver| {
+            let common = Common::resolve(resolver);
+            Wanted {
+                gateways: u16::try_from(resolver.count("gateways")).unwrap_or(1),
+                topic_servers: usize::try_from(resolver.count("topic-servers")).unwrap_or(1),
+                port: u16::try_from(resolver.count("port")).unwrap_or(0),
+                ring: common.ring.clone(),
+                gateway: campanile_gateway::Settings::resolve(resolver, None, common.drain),
+                topic_server: campanile_topic_server::Settings::resolve(
+                    resolver,
+                    String::new(),
+                    common.drain,
+                ),
+                common,
+            }
+        })?;
+        // The file's faults are settings' faults: they come before anything is started.
+        let source = wanted.ring.as_deref().map(RingSource::read).transpose()?;
+        wanted.common.start(true)?;
+        Ok(async move {
+            let shutdown = common::signals()?;
+            let rules = follow_rules(config, &shutdown, || {});
+            let mut dev = Dev {
+                tasks: JoinSet::new(),
+                registries: Vec::new(),
+                ready: Vec::new(),
+                gateways: Vec::new(),
+            };
+            let (source, listeners) = match source {
+                Some(source) => {
+                    let listeners = listen_as(&source.ring).await?;
+                    (source, listeners)
+                }
+                None => listen_as_example(wanted.topic_servers, wanted.port == 0).await?,
+            };
+            source.log();
+            let rings = source.follow(shutdown.reload.clone(), || {});
+            for (name, listener) in listeners {
+                dev.start_topic_server(&wanted, name, listener, rings.clone(), &shutdown);
+            }
+            for index in 0..wanted.gateways {
+                dev.start_gateway(&wanted, index, rings.clone(), &rules, &shutdown)
+                    .await?;
+            }
+            dev.finish(&wanted, &shutdown).await
+        })
+    })
+}
+
+/// Listeners for every member of a ring file, at its address there.
+async fn listen_as(ring: &Ring) -> Result<Vec<(String, TcpListener)>, End> {
+    let mut listeners = Vec::new();
+    for member in ring.members() {
+        let Some(address) = address_of(ring, member.name()).await? else {
+            continue;
+        };
+        let option = format!("the ring's address of {}", member.name());
+        listeners.push((member.name().to_owned(), common::bind(address, &option).await?));
+    }
+    Ok(listeners)
+}
+
+/// The example ring with so many members, and their listeners: on the example's ports, or on free ones.
+async fn listen_as_example(
+    members: usize,
+    free_ports: bool,
+) -> Result<(RingSource, Vec<(String, TcpListener)>), End> {
+    let example = Ring::example_resized(members)?;
+    if !free_ports {
+        let listeners = listen_as(&example).await.map_err(|end| match end {
+            End::Failed(text) => End::Failed(format!(
+                "{text} (`--port 0` takes free ports, `--ring FILE` other addresses)"
+            )),
+            end => end,
+        })?;
+        return Ok((RingSource::fixed(example), listeners));
+    }
+    let mut listeners = Vec::new();
+    for member in example.members() {
+        let listener = common::bind((Ipv4Addr::LOCALHOST, 0).into(), "--port").await?;
+        listeners.push((member.name().to_owned(), listener));
+    }
+    let ring = example.with_addresses(|member| {
+        let found = listeners.iter().find(|(name, _)| name == member.name());
+        let bound = found.and_then(|(_, listener)| listener.local_addr().ok());
+        bound.map_or_else(|| member.address().to_owned(), |address| address.to_string())
+    })?;
+    Ok((RingSource::fixed(ring), listeners))
+}
+
+impl Dev {
+    fn start_topic_server(
+        &mut self,
+        wanted: &Wanted,
+        name: String,
+        listener: TcpListener,
+        rings: watch::Receiver<Arc<Ring>>,
+        shutdown: &Shutdown,
+    ) {
+        let settings = campanile_topic_server::Settings {
+            name: name.clone(),
+            ..wanted.topic_server.clone()
+        };
+        let server = TopicServer::new(settings, rings, Arc::default(), shutdown.clone());
+        self.registries.push(topic_server_registry(&server, &name));
+        common::announce("topic-server", &listener);
+        self.tasks.spawn(run_topic_server(server, listener));
+    }
+
+    async fn start_gateway(
+        &mut self,
+        wanted: &Wanted,
+        index: u16,
+        rings: watch::Receiver<Arc<Ring>>,
+        rules: &Arc<ArcSwap<TopicRules>>,
+        shutdown: &Shutdown,
+    ) -> Result<(), End> {
+        let port = if wanted.port == 0 {
+            0
+        } else {
+            wanted.port.checked_add(index).ok_or_else(|| {
+                End::Failed("--port: there are not so many ports; choose a lower one".to_owned())
+            })?
+        };
+        let listener = common::bind((Ipv4Addr::LOCALHOST, port).into(), "--port").await?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| End::Failed(format!("gateway: {error}")))?;
+        let name = format!("gw-{}", index + 1);
+        let settings = campanile_gateway::Settings {
+            name: Some(name.clone()),
+            ..wanted.gateway.clone()
+        };
+        let metrics = Arc::new(campanile_gateway::Metrics::default());
+        let gateway = Gateway::new(settings, rings, Arc::clone(rules), metrics, shutdown.clone());
+        self.registries.push(gateway_registry(&gateway, &name));
+        self.ready.push(Box::new(gateway.readiness()));
+        self.gateways.push(address);
+        common::announce("gateway", &listener);
+        self.tasks.spawn(async move {
+            gateway.run(listener).await;
+            Ok(())
+        });
+        Ok(())
+    }
+
+    /// Says how to use the cluster, and runs it to its end.
+    async fn finish(mut self, wanted: &Wanted, shutdown: &Shutdown) -> Result<(), End> {
+        let ready = self.ready;
+        let all_ready = move || {
+            let states: Vec<_> = ready.iter().map(|ready| ready()).collect();
+            let bodies: Vec<_> = states.iter().map(|state| state.body.as_str()).collect();
+            let ready = states.iter().all(|state| state.ready);
+            let body = format!(r#"{{"ready":{ready},"gateways":[{}]}}"#, bodies.join(","));
+            Readiness { ready, body }
+        };
+        common::serve_admin(wanted.common.admin, self.registries, all_ready, &shutdown.now).await?;
+        explain(&self.gateways);
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.map_err(|error| End::Failed(format!("a part of the cluster failed: {error}")))??;
+        }
+        Ok(())
+    }
+}
+
+/// What to type next. A closed stdout is no error.
+fn explain(gateways: &[SocketAddr]) {
+    let _ = write!(std::io::stdout(), "{}", explanation(gateways));
+}
+
+fn explanation(gateways: &[SocketAddr]) -> String {
+    let Some(first) = gateways.first() else {
+        return String::new();
+    };
+    let second = gateways.get(1).unwrap_or(first);
+    format!(
+        r#"
+The cluster runs. Open http://{first}/ in a browser, or two terminals:
+
+  websocat "ws://{first}/socket/websocket?vsn=2.0.0"
+  websocat "ws://{second}/socket/websocket?vsn=2.0.0"
+
+Type in both, to join a topic:
+
+  ["1","1","topics:matrix","phx_join",{{}}]
+
+Then in one, to publish to both:
+
+  ["1","1","topics:matrix","publish",["event",{{"message":"red pill or blue pill?"}}]]
+
+Ctrl-C ends it.
+"#
+    )
+}

@@ -1,0 +1,75 @@
+//! `campanile topic-server`: one topic server in this process.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use campanile_process::settings::{Fault, arguments};
+use campanile_topic_server::config::{IDENTITY, LIMITS};
+use campanile_topic_server::{Metrics, Settings, TopicServer};
+use clap::{ArgMatches, Command};
+
+use crate::cluster::{address_of, counting, resolve, run_topic_server, topic_server_registry};
+use crate::common::{self, Common, End, SETTINGS};
+use crate::files::RingSource;
+
+/// The subcommand and its options.
+pub(crate) fn command() -> Command {
+    let command = Command::new("topic-server")
+        .about("Run a topic server: owns the topics that the ring gives to its name")
+        .after_help("Example:\n  campanile topic-server --name ts-a --ring ring.toml --admin 127.0.0.1:9501");
+    arguments(arguments(arguments(command, IDENTITY), SETTINGS), LIMITS)
+}
+
+/// Runs it until a signal ends it.
+pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
+    common::run(|| {
+        let ((common, name, listen, settings), _) =
+            resolve(matches, &[IDENTITY, SETTINGS, LIMITS], |resolver| {
+                let common = Common::resolve(resolver);
+                let name = resolver.text("name").unwrap_or_else(|| {
+                    resolver.fault(
+                        "--name",
+                        "is missing; give the server's name in the ring, such as --name ts-a",
+                    );
+                    String::new()
+                });
+                let settings = Settings::resolve(resolver, name.clone(), common.drain);
+                (common, name, resolver.address("listen"), settings)
+            })?;
+        let source = RingSource::load(common.ring.as_deref())?;
+        let is_member = source.ring.member(&name).is_some();
+        if !is_member && listen.is_none() {
+            let names: Vec<_> = source.ring.members().iter().map(|member| member.name()).collect();
+            let text = format!(
+                "is not in the ring, which has {}; add it to the ring file, or give --listen ADDR to wait as a standby",
+                names.join(", ")
+            );
+            return Err(End::Bad(Fault::new(format!("--name {name}"), text).into()));
+        }
+        common.start(false)?;
+        source.log();
+        Ok(async move {
+            let shutdown = common::signals()?;
+            let (address, option) = match listen {
+                Some(listen) => (Some(listen), "--listen".to_owned()),
+                None => (
+                    address_of(&source.ring, &name).await?,
+                    format!("the ring's address of {name}"),
+                ),
+            };
+            // Without one it ended above.
+            let Some(address) = address else { return Ok(()) };
+            if !is_member {
+                tracing::warn!(name, "not in the ring: waiting as a standby, owning nothing");
+            }
+            let listener = common::bind(address, &option).await?;
+            let metrics = Arc::new(Metrics::default());
+            let rings = source.follow(shutdown.reload.clone(), counting(&metrics.rings_refused));
+            let server = TopicServer::new(settings, rings, metrics, shutdown.clone());
+            let registry = topic_server_registry(&server, &name);
+            common::serve_admin(common.admin, vec![registry], server.readiness(), &shutdown.now).await?;
+            common::announce("topic-server", &listener);
+            run_topic_server(server, listener).await
+        })
+    })
+}

@@ -1,0 +1,87 @@
+//! All settings of a topic server: names, defaults, bounds and help in one table.
+
+use std::time::Duration;
+
+use campanile_process::settings::{Kind, Resolver, Setting};
+
+/// Who a topic server is, and where.
+pub const IDENTITY: &[Setting] = &[
+    Setting {
+        name: "name",
+        value: "NAME",
+        kind: Kind::Text,
+        default: "",
+        help: "The server's name in the ring",
+    },
+    Setting {
+        name: "listen",
+        value: "ADDR",
+        kind: Kind::Address,
+        default: "",
+        help: "Listen for gateways here; without it, on the address that the ring gives the name. A name that is \
+               not in the ring needs it, and waits as a standby",
+    },
+];
+
+/// What a topic server's links and topics may take.
+pub const LIMITS: &[Setting] = &[
+    Setting {
+        name: "link-outbox",
+        value: "BYTES",
+        kind: Kind::Bytes {
+            min: 65_536,
+            max: 4 << 30,
+        },
+        default: "8 MiB",
+        help: "Queue to one gateway; when it is full, the link is cut and the gateway comes back",
+    },
+    Setting {
+        name: "max-topics",
+        value: "COUNT",
+        kind: Kind::Count {
+            min: 1,
+            max: u32::MAX as u64,
+        },
+        default: "4294967295",
+        help: "Topics held at a time; publishes and joins beyond are refused as overloaded",
+    },
+    Setting {
+        name: "topic-retention-seconds",
+        value: "SECONDS",
+        kind: Kind::Seconds { min: 10, max: 86_400 },
+        default: "120",
+        help: "How long a topic's epoch and offset outlive its last subscriber and last publish",
+    },
+];
+
+/// What a running topic server needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The server's name in the ring.
+    pub name: String,
+    /// Bytes queued for one gateway.
+    pub link_outbox: usize,
+    /// Topics held at a time.
+    pub max_topics: usize,
+    /// How long a topic outlives its last use.
+    pub retention: Duration,
+    /// How long an orderly end may take.
+    pub drain: Duration,
+}
+
+impl Settings {
+    /// From flags, variables and file; faults stay in the resolver.
+    pub fn resolve(resolver: &mut Resolver<'_>, name: String, drain: Duration) -> Self {
+        Self {
+            name,
+            link_outbox: to_usize(resolver.bytes("link-outbox")),
+            max_topics: to_usize(resolver.count("max-topics")),
+            retention: resolver.seconds("topic-retention-seconds"),
+            drain,
+        }
+    }
+}
+
+fn to_usize(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,116 @@
+//! Every metric of a topic server: name and meaning. docs/operations.md lists the same, kept equal by a test.
+
+use campanile_process::metrics::Registry;
+use campanile_proto::Refusal;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+
+use crate::gateways::outbox::Ending;
+
+/// A label with one of a few fixed words.
+type Reason = [(&'static str, &'static str); 1];
+
+/// The numbers of one topic server. Cloning a metric shares it.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Links that are up.
+    pub links: Gauge,
+    /// Links that ended, by reason.
+    pub links_ended: Family<Reason, Counter>,
+    /// Links that were refused at their Hello, by reason.
+    pub links_refused: Family<Reason, Counter>,
+    /// Topics that are held.
+    pub topics: Gauge,
+    /// Subscriptions: one per topic and gateway.
+    pub subscriptions: Gauge,
+    /// Publishes that got an offset.
+    pub publishes_accepted: Counter,
+    /// Re-sends that got the answer of their first sending.
+    pub publishes_repeated: Counter,
+    /// Publishes that were refused, by reason.
+    pub publishes_refused: Family<Reason, Counter>,
+    /// Messages queued for gateways: one per publish and gateway that holds subscribers.
+    pub deliveries: Counter,
+    /// Topics given up because a newer ring names another server.
+    pub topics_moved: Counter,
+    /// Version of the newest ring.
+    pub ring_version: Gauge,
+    /// Ring files that were refused.
+    pub rings_refused: Counter,
+}
+
+impl Metrics {
+    /// Puts every metric into the registry.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("campanile_topic_server");
+        registry.register("links", "Links to gateways that are up", self.links.clone());
+        registry.register(
+            "links_ended",
+            "Links that ended, by reason",
+            self.links_ended.clone(),
+        );
+        registry.register(
+            "links_refused",
+            "Links refused at their Hello, by reason",
+            self.links_refused.clone(),
+        );
+        registry.register("topics", "Topics held", self.topics.clone());
+        registry.register(
+            "subscriptions",
+            "Subscriptions, one per topic and gateway",
+            self.subscriptions.clone(),
+        );
+        registry.register(
+            "publishes_accepted",
+            "Publishes that got an offset",
+            self.publishes_accepted.clone(),
+        );
+        registry.register(
+            "publishes_repeated",
+            "Re-sent publishes that got their first answer again",
+            self.publishes_repeated.clone(),
+        );
+        registry.register(
+            "publishes_refused",
+            "Publishes refused, by reason",
+            self.publishes_refused.clone(),
+        );
+        registry.register(
+            "deliveries",
+            "Messages queued for gateways, one per publish and gateway with subscribers",
+            self.deliveries.clone(),
+        );
+        registry.register(
+            "topics_moved",
+            "Topics given up because a newer ring names another server",
+            self.topics_moved.clone(),
+        );
+        registry.register(
+            "ring_version",
+            "Version of the newest ring",
+            self.ring_version.clone(),
+        );
+        registry.register("rings_refused", "Ring files refused", self.rings_refused.clone());
+    }
+
+    pub(crate) fn ended(&self, ending: Ending) {
+        self.links_ended.get_or_create(&[("reason", ending.word())]).inc();
+    }
+
+    pub(crate) fn link_refused(&self, reason: &'static str) {
+        self.links_refused.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    pub(crate) fn refused(&self, reason: Refusal) {
+        let word = match reason {
+            Refusal::NotOwner => "not_owner",
+            Refusal::Expired => "expired",
+            Refusal::Overloaded => "overloaded",
+            Refusal::Draining => "draining",
+            Refusal::UnknownOutcome => "unknown_outcome",
+            Refusal::StaleNumber => "stale_number",
+        };
+        self.publishes_refused.get_or_create(&[("reason", word)]).inc();
+    }
+}

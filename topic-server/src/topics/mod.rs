@@ -1,0 +1,10 @@
+//! Topics: [`ownership`] says which may be here, [`table`] finds them, [`state`] holds the rules of one,
+//! [`fanout`] sends what they decide to every subscribed gateway.
+
+pub(crate) mod fanout;
+pub mod ownership;
+pub mod state;
+pub mod table;
+
+pub use ownership::Ownership;
+pub use table::{Entry, Table};

@@ -1,0 +1,191 @@
+//! One topic's rules: command in, outcome out. No task, no clock, no randomness, no link: time comes in as an
+//! argument, and whoever holds the topic's lock carries the outcome out before letting go of it (rule L4).
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use campanile_proto::ids::WINDOW;
+use campanile_proto::{Epoch, Incarnation, Refusal, Subscription};
+
+/// A gateway that has not published for so long has no re-send left to make: its deadlines are 5 s.
+const WINDOW_AGE: Duration = Duration::from_secs(60);
+
+/// A topic, as its owner sees it. `L` names a link; a test names it by a number.
+#[derive(Debug)]
+pub struct Topic<L> {
+    epoch: Epoch,
+    /// Offset of the last message, 0 before the first.
+    offset: u64,
+    subscribers: Vec<Subscriber<L>>,
+    windows: Vec<Window>,
+    /// When it was last of use to anybody.
+    used: Instant,
+}
+
+/// One gateway's subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscriber<L> {
+    /// The link that set it up, and with which it ends.
+    pub link: L,
+    /// Its number on that link.
+    pub subscription: Subscription,
+}
+
+/// A publish, as the rules see it: its bytes are nobody's business here.
+#[derive(Clone, Copy, Debug)]
+pub struct Order {
+    /// The gateway process that sent it.
+    pub gateway: Incarnation,
+    /// Grows per topic and gateway.
+    pub number: u64,
+    /// Lower numbers have been answered and may be forgotten.
+    pub settled_below: u64,
+    /// On a re-send: the epoch of the first sending.
+    pub resend_epoch: Option<Epoch>,
+    /// When its publisher stops waiting.
+    pub deadline: Instant,
+}
+
+/// What became of a publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is the message of this offset: answer, then deliver.
+    Sequenced(u64),
+    /// It was already the message of this offset: answer only.
+    Repeated(u64),
+    /// It is no message.
+    Refused(Refusal),
+}
+
+/// What one gateway has published and may not have been told of.
+#[derive(Debug)]
+struct Window {
+    gateway: Incarnation,
+    last: u64,
+    /// (number, offset), both growing.
+    accepted: VecDeque<(u64, u64)>,
+    used: Instant,
+}
+
+impl<L: Clone + PartialEq> Topic<L> {
+    /// A topic without messages.
+    pub fn new(epoch: Epoch, now: Instant) -> Self {
+        Self {
+            epoch,
+            offset: 0,
+            subscribers: Vec::new(),
+            windows: Vec::new(),
+            used: now,
+        }
+    }
+
+    /// The life of the topic's counter.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Offset of the last message, 0 before the first.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Everybody that gets a delivery, once each.
+    pub fn subscribers(&self) -> &[Subscriber<L>] {
+        &self.subscribers
+    }
+
+    /// When the topic may be forgotten if nobody uses it before. `None` while somebody is subscribed.
+    pub fn forget_at(&self, retention: Duration) -> Option<Instant> {
+        self.subscribers.is_empty().then(|| self.used + retention)
+    }
+
+    /// Subscribes a link. A second `Subscribe` of the same link replaces the first, whose number comes back.
+    /// Deliveries start after [`Topic::offset`].
+    pub fn subscribe(&mut self, link: L, subscription: Subscription) -> Option<Subscription> {
+        if let Some(subscriber) = self
+            .subscribers
+            .iter_mut()
+            .find(|subscriber| subscriber.link == link)
+        {
+            return Some(std::mem::replace(&mut subscriber.subscription, subscription));
+        }
+        self.subscribers.push(Subscriber { link, subscription });
+        None
+    }
+
+    /// Ends a link's subscription, if it still goes by this number. Says whether it did.
+    pub fn unsubscribe(&mut self, link: &L, subscription: Subscription, now: Instant) -> bool {
+        let Some(index) = self
+            .subscribers
+            .iter()
+            .position(|subscriber| subscriber.link == *link && subscriber.subscription == subscription)
+        else {
+            return false;
+        };
+        self.subscribers.swap_remove(index);
+        if self.subscribers.is_empty() {
+            self.subscribers = Vec::new();
+        }
+        self.used = now;
+        true
+    }
+
+    /// Gives a publish its offset, or says why not (rule L5).
+    pub fn publish(&mut self, order: &Order, now: Instant) -> Outcome {
+        if order.resend_epoch.is_some_and(|epoch| epoch != self.epoch) {
+            return Outcome::Refused(Refusal::UnknownOutcome);
+        }
+        let offset = self.offset + 1;
+        let window = self.window(order.gateway, now);
+        window.used = now;
+        while window
+            .accepted
+            .front()
+            .is_some_and(|(number, _)| *number < order.settled_below)
+        {
+            window.accepted.pop_front();
+        }
+        if order.number <= window.last {
+            return match window
+                .accepted
+                .binary_search_by_key(&order.number, |(number, _)| *number)
+            {
+                Ok(index) => Outcome::Repeated(window.accepted[index].1),
+                Err(_) => Outcome::Refused(Refusal::StaleNumber),
+            };
+        }
+        if now >= order.deadline {
+            return Outcome::Refused(Refusal::Expired);
+        }
+        if window.accepted.len() >= WINDOW {
+            return Outcome::Refused(Refusal::Overloaded);
+        }
+        window.last = order.number;
+        window.accepted.push_back((order.number, offset));
+        self.offset = offset;
+        self.used = now;
+        Outcome::Sequenced(offset)
+    }
+
+    fn window(&mut self, gateway: Incarnation, now: Instant) -> &mut Window {
+        let index = match self.windows.iter().position(|window| window.gateway == gateway) {
+            Some(index) => index,
+            None => {
+                self.windows
+                    .retain(|window| now.duration_since(window.used) < WINDOW_AGE);
+                self.windows.push(Window {
+                    gateway,
+                    last: 0,
+                    accepted: VecDeque::new(),
+                    used: now,
+                });
+                self.windows.len() - 1
+            }
+        };
+        &mut self.windows[index]
+    }
+}
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

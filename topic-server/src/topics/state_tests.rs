@@ -1,0 +1,168 @@
+use super::*;
+
+const A: Incarnation = Incarnation(0xa);
+const B: Incarnation = Incarnation(0xb);
+
+fn number(generation: u32) -> Subscription {
+    Subscription { slot: 1, generation }
+}
+
+/// A topic, and the instant at which it was made.
+fn topic() -> (Topic<u32>, Instant) {
+    let now = Instant::now();
+    (Topic::new(Epoch(7), now), now)
+}
+
+fn order(gateway: Incarnation, number: u64, now: Instant) -> Order {
+    let deadline = now + Duration::from_secs(5);
+    Order {
+        gateway,
+        number,
+        settled_below: 0,
+        resend_epoch: None,
+        deadline,
+    }
+}
+
+#[test]
+fn offsets_count_from_one_whoever_publishes() {
+    let (mut topic, now) = topic();
+    assert_eq!(topic.publish(&order(A, 10, now), now), Outcome::Sequenced(1));
+    assert_eq!(topic.publish(&order(B, 3, now), now), Outcome::Sequenced(2));
+    assert_eq!(topic.publish(&order(A, 11, now), now), Outcome::Sequenced(3));
+    assert_eq!(topic.offset(), 3);
+}
+
+#[test]
+fn a_link_is_delivered_to_once_however_often_it_subscribes() {
+    let (mut topic, _) = topic();
+    assert_eq!(topic.subscribe(1, number(1)), None);
+    assert_eq!(topic.subscribe(2, number(9)), None);
+    assert_eq!(topic.subscribe(1, number(2)), Some(number(1)));
+    assert_eq!(topic.subscribers().len(), 2);
+    assert_eq!(topic.subscribers()[0].subscription, number(2));
+}
+
+/// L2 and L3: a late `Unsubscribe` of an older number, or of another link, undoes nothing.
+#[test]
+fn only_the_current_number_unsubscribes() {
+    let (mut topic, now) = topic();
+    topic.subscribe(1, number(1));
+    topic.subscribe(1, number(2));
+    assert!(!topic.unsubscribe(&1, number(1), now));
+    assert!(!topic.unsubscribe(&2, number(2), now));
+    assert_eq!(topic.subscribers().len(), 1);
+    assert!(topic.unsubscribe(&1, number(2), now));
+    assert!(topic.subscribers().is_empty());
+}
+
+#[test]
+fn a_resend_inside_the_window_gets_its_first_answer() {
+    let (mut topic, now) = topic();
+    topic.publish(&order(A, 1, now), now);
+    topic.publish(&order(A, 2, now), now);
+    let again = Order {
+        resend_epoch: Some(Epoch(7)),
+        ..order(A, 1, now)
+    };
+    assert_eq!(topic.publish(&again, now), Outcome::Repeated(1));
+    assert_eq!(topic.offset(), 2, "a repeat is no message");
+}
+
+#[test]
+fn a_resend_keeps_its_answer_even_after_its_time_is_up() {
+    let (mut topic, now) = topic();
+    topic.publish(&order(A, 1, now), now);
+    let late = now + Duration::from_secs(6);
+    assert_eq!(topic.publish(&order(A, 1, now), late), Outcome::Repeated(1));
+}
+
+#[test]
+fn a_lower_number_outside_the_window_is_refused() {
+    let (mut topic, now) = topic();
+    topic.publish(&order(A, 5, now), now);
+    assert_eq!(
+        topic.publish(&order(A, 4, now), now),
+        Outcome::Refused(Refusal::StaleNumber)
+    );
+    let settled = Order {
+        settled_below: 6,
+        ..order(A, 6, now)
+    };
+    assert_eq!(topic.publish(&settled, now), Outcome::Sequenced(2));
+    assert_eq!(
+        topic.publish(&order(A, 5, now), now),
+        Outcome::Refused(Refusal::StaleNumber)
+    );
+}
+
+#[test]
+fn a_resend_of_another_epoch_is_unknown() {
+    let (mut topic, now) = topic();
+    let again = Order {
+        resend_epoch: Some(Epoch(8)),
+        ..order(A, 1, now)
+    };
+    assert_eq!(
+        topic.publish(&again, now),
+        Outcome::Refused(Refusal::UnknownOutcome)
+    );
+    assert_eq!(topic.offset(), 0);
+}
+
+#[test]
+fn a_publish_whose_time_is_up_does_not_run() {
+    let (mut topic, now) = topic();
+    let late = now + Duration::from_secs(5);
+    assert_eq!(
+        topic.publish(&order(A, 1, now), late),
+        Outcome::Refused(Refusal::Expired)
+    );
+    assert_eq!(topic.offset(), 0);
+    assert_eq!(topic.publish(&order(A, 2, late), late), Outcome::Sequenced(1));
+}
+
+#[test]
+fn a_full_window_refuses_until_something_is_settled() {
+    let (mut topic, now) = topic();
+    for number in 1..=WINDOW as u64 {
+        assert_eq!(
+            topic.publish(&order(A, number, now), now),
+            Outcome::Sequenced(number)
+        );
+    }
+    let next = WINDOW as u64 + 1;
+    assert_eq!(
+        topic.publish(&order(A, next, now), now),
+        Outcome::Refused(Refusal::Overloaded)
+    );
+    let settled = Order {
+        settled_below: 2,
+        ..order(A, next, now)
+    };
+    assert_eq!(topic.publish(&settled, now), Outcome::Sequenced(next));
+}
+
+#[test]
+fn windows_of_gateways_that_are_gone_do_not_pile_up() {
+    let (mut topic, mut now) = topic();
+    for gateway in 1..=100 {
+        topic.publish(&order(Incarnation(gateway), 1, now), now);
+        now += WINDOW_AGE;
+    }
+    assert_eq!(topic.windows.len(), 1);
+}
+
+#[test]
+fn a_topic_is_kept_while_subscribed_and_for_its_retention_afterwards() {
+    let (mut topic, start) = topic();
+    let retention = Duration::from_secs(120);
+    topic.subscribe(1, number(1));
+    assert_eq!(topic.forget_at(retention), None);
+    let left = start + Duration::from_secs(10);
+    topic.unsubscribe(&1, number(1), left);
+    assert_eq!(topic.forget_at(retention), Some(left + retention));
+    let published = left + Duration::from_secs(10);
+    topic.publish(&order(A, 1, published), published);
+    assert_eq!(topic.forget_at(retention), Some(published + retention));
+}
