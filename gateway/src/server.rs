@@ -177,7 +177,7 @@ async fn phoenix_socket(State(web): State<Arc<Web>>, mut request: Request<Body>)
         Ok(checked) => checked,
         Err(refused) => {
             web.metrics.upgrade_refused(refused.word);
-            return refused.response;
+            return *refused.response;
         }
     };
     let Some(upgrade) = upgrade_of(&mut request) else {

@@ -1,4 +1,4 @@
-//! The client's connection, whatever protocol it speaks: [`accept`] takes it, [`origin`] says from which pages, [`session`] runs it, [`socket`] reads
+//! The client's connection, whatever protocol it speaks: [`accept`] takes it, [`origin`] says from which pages, [`upgrade`] makes it a WebSocket, [`session`] runs it, [`socket`] reads
 //! and writes it, [`outbox`] queues what it is to get, [`close`] lists how it may end.
 
 pub mod accept;
@@ -7,3 +7,4 @@ pub mod origin;
 pub mod outbox;
 pub mod session;
 pub mod socket;
+pub mod upgrade;

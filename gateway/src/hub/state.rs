@@ -302,11 +302,10 @@ impl Topic {
         });
         if !self.listeners.is_empty() {
             match self.position {
-                Some((old, last)) if old == epoch => {
-                    if offset > last {
-                        effects.push(Effect::Count(Counted::Missed(offset - last)));
-                    }
+                Some((old, last)) if old == epoch && offset > last => {
+                    effects.push(Effect::Count(Counted::Missed(offset - last)));
                 }
+                Some((old, _)) if old == epoch => {}
                 Some(_) => effects.push(Effect::Count(Counted::NewEpoch)),
                 None => {}
             }

@@ -2,14 +2,11 @@
 //! upgrade headers.
 
 use axum::body::Body;
-use axum::http::header::{
-    CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
-};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use axum::http::header::{HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 
 use crate::client::origin::Origins;
+use crate::client::upgrade::{self, mentions};
 use crate::phoenix::frame::Version;
 
 /// The subprotocol that clients offer beside their token; unless it is echoed, browsers give up.
@@ -21,7 +18,7 @@ pub(crate) struct Refused {
     /// A word for metrics.
     pub(crate) word: &'static str,
     /// What the client gets.
-    pub(crate) response: Response<Body>,
+    pub(crate) response: Box<Response<Body>>,
 }
 
 /// What to answer, and the version to speak afterwards.
@@ -42,17 +39,10 @@ pub(crate) fn check(
     let Some(version) = version(request.uri().query().unwrap_or("")) else {
         return Err(refused("vsn", StatusCode::FORBIDDEN, String::new()));
     };
-    let key = check_upgrade(headers).map_err(|text| refused("upgrade", StatusCode::BAD_REQUEST, text))?;
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let answer = response.headers_mut();
-    answer.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    answer.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    if let Ok(accept) = HeaderValue::from_str(&derive_accept_key(key)) {
-        answer.insert(SEC_WEBSOCKET_ACCEPT, accept);
-    }
+    let mut response =
+        upgrade::answer(headers).map_err(|text| refused("upgrade", StatusCode::BAD_REQUEST, text))?;
     if mentions(headers, SEC_WEBSOCKET_PROTOCOL, |offer| offer == SUBPROTOCOL) {
-        answer.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
     Ok((version, response))
 }
@@ -78,61 +68,10 @@ fn version(query: &str) -> Option<Version> {
     }
 }
 
-/// The key of a proper upgrade, or what is wrong with it.
-fn check_upgrade(headers: &HeaderMap) -> Result<&[u8], String> {
-    if !headers.contains_key(HOST) {
-        return Err("'host' header is absent".to_owned());
-    }
-    if !mentions(headers, CONNECTION, |token| token.eq_ignore_ascii_case("upgrade")) {
-        return Err(format!(
-            "'connection' header must contain 'upgrade', got {}",
-            shown(headers, CONNECTION)
-        ));
-    }
-    if !mentions(headers, UPGRADE, |token| token.eq_ignore_ascii_case("websocket")) {
-        return Err(format!(
-            "'upgrade' header must contain 'websocket', got {}",
-            shown(headers, UPGRADE)
-        ));
-    }
-    let Some(key) = headers.get(SEC_WEBSOCKET_KEY) else {
-        return Err("'sec-websocket-key' header is absent".to_owned());
-    };
-    if headers
-        .get(SEC_WEBSOCKET_VERSION)
-        .is_none_or(|version| version != "13")
-    {
-        let got = shown(headers, SEC_WEBSOCKET_VERSION);
-        return Err(format!(
-            "'sec-websocket-version' header must equal '13', got {got}"
-        ));
-    }
-    Ok(key.as_bytes())
-}
-
-/// Whether one of a header's comma-separated tokens is what is asked for.
-fn mentions(headers: &HeaderMap, name: HeaderName, is_it: impl Fn(&str) -> bool) -> bool {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|token| is_it(token.trim()))
-}
-
-fn shown(headers: &HeaderMap, name: HeaderName) -> String {
-    let values: Vec<_> = headers
-        .get_all(name)
-        .iter()
-        .map(|value| String::from_utf8_lossy(value.as_bytes()))
-        .collect();
-    format!("{values:?}")
-}
-
 fn refused(word: &'static str, status: StatusCode, text: String) -> Refused {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
-    Refused { word, response }
+    Refused { word, response: Box::new(response) }
 }
 
 #[cfg(test)]

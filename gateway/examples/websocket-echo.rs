@@ -1,0 +1,83 @@
+//! An echo server on the gateway's own WebSocket layer, for `scripts/autobahn`.
+//!
+//! `websocket-echo 127.0.0.1:0` prints `listening echo 127.0.0.1:PORT` and sends every message back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode};
+use axum::routing::any;
+use bytes::Bytes;
+use campanile_gateway::Metrics;
+use campanile_gateway::client::accept::{self, Clients, Limits};
+use campanile_gateway::client::close::Ending;
+use campanile_gateway::client::outbox::{Item, Outbox};
+use campanile_gateway::client::session::Front;
+use campanile_gateway::client::socket::{Opcode, Wire};
+use campanile_gateway::client::upgrade;
+use hyper::upgrade::OnUpgrade;
+use tokio::net::TcpListener;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+use tokio_util::sync::CancellationToken;
+
+/// Sends everything back, binary messages as binary.
+struct Echo {
+    outbox: Outbox,
+    /// Which queued messages are binary, in order.
+    binary: std::collections::VecDeque<bool>,
+}
+
+impl Front for Echo {
+    fn text(&mut self, text: Utf8Bytes) -> Result<(), Ending> {
+        self.binary.push_back(false);
+        self.outbox.push(Item::Frame(Bytes::from(text)));
+        Ok(())
+    }
+
+    fn binary(&mut self, bytes: Bytes) -> Result<(), Ending> {
+        self.binary.push_back(true);
+        self.outbox.push(Item::Frame(bytes));
+        Ok(())
+    }
+
+    fn item(&mut self, item: Item, wire: &mut Wire) {
+        if let (Item::Frame(bytes), Some(binary)) = (item, self.binary.pop_front()) {
+            let opcode = if binary { Opcode::Binary } else { Opcode::Text };
+            wire.frame_shared(opcode, &[], &bytes);
+        }
+    }
+
+    fn ended(&mut self) {}
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
+    let listener = TcpListener::bind(address).await?;
+    campanile_process::listen::announce("echo", listener.local_addr()?);
+    let limits = Limits {
+        frame: 64 << 20,
+        outbox: 64 << 20,
+        send_buffer: 128 << 10,
+        idle: Duration::from_secs(60),
+    };
+    let clients = Clients::new(limits, Arc::new(Metrics::default()));
+    let echo = async move |mut request: Request<Body>| -> Response<Body> {
+        let answer = upgrade::answer(request.headers());
+        match (answer, request.extensions_mut().remove::<OnUpgrade>()) {
+            (Ok(response), Some(upgrade)) => {
+                clients.welcome(upgrade, |outbox| Echo { outbox, binary: Default::default() });
+                response
+            }
+            (answer, _) => {
+                let mut response = Response::new(Body::from(answer.err().unwrap_or_default()));
+                *response.status_mut() = StatusCode::BAD_REQUEST;
+                response
+            }
+        }
+    };
+    accept::serve(listener, Router::new().fallback(any(echo)), CancellationToken::new()).await;
+    Ok(())
+}
