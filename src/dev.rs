@@ -63,7 +63,10 @@ struct Wanted {
 
 /// A running cluster.
 struct Dev {
-    tasks: JoinSet<Result<(), End>>,
+    gateway_tasks: JoinSet<()>,
+    topic_server_tasks: JoinSet<Result<(), End>>,
+    /// The topic servers' own: they end after the gateways, whose clients still need them.
+    after_gateways: Shutdown,
     registries: Vec<Registry>,
     ready: Vec<Box<dyn Fn() -> Readiness + Send + Sync>>,
     gateways: Vec<SocketAddr>,
@@ -113,7 +116,9 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
             let shutdown = common::signals()?;
             let rules = follow_rules(config, &shutdown, || {});
             let mut dev = Dev {
-                tasks: JoinSet::new(),
+                gateway_tasks: JoinSet::new(),
+                topic_server_tasks: JoinSet::new(),
+                after_gateways: Shutdown::manual(),
                 registries: Vec::new(),
                 ready: Vec::new(),
                 gateways: Vec::new(),
@@ -128,7 +133,7 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
             source.log();
             let rings = source.follow(shutdown.reload.clone(), || {});
             for (name, listener) in listeners {
-                dev.start_topic_server(&wanted, name, listener, rings.clone(), &shutdown);
+                dev.start_topic_server(&wanted, name, listener, rings.clone(), &rules);
             }
             for index in 0..wanted.gateways {
                 dev.start_gateway(&wanted, index, rings.clone(), &rules, &shutdown)
@@ -187,16 +192,22 @@ impl Dev {
         name: String,
         listener: TcpListener,
         rings: watch::Receiver<Arc<Ring>>,
-        shutdown: &Shutdown,
+        rules: &Arc<ArcSwap<TopicRules>>,
     ) {
         let settings = campanile_topic_server::Settings {
             name: name.clone(),
             ..wanted.topic_server.clone()
         };
-        let server = TopicServer::new(settings, rings, Arc::default(), shutdown.clone());
+        let server = TopicServer::new(
+            settings,
+            rings,
+            Arc::clone(rules),
+            Arc::default(),
+            self.after_gateways.clone(),
+        );
         self.registries.push(topic_server_registry(&server, &name));
         common::announce("topic-server", &listener);
-        self.tasks.spawn(run_topic_server(server, listener));
+        self.topic_server_tasks.spawn(run_topic_server(server, listener));
     }
 
     async fn start_gateway(
@@ -229,10 +240,7 @@ impl Dev {
         self.ready.push(Box::new(gateway.readiness()));
         self.gateways.push(address);
         common::announce("gateway", &listener);
-        self.tasks.spawn(async move {
-            gateway.run(listener).await;
-            Ok(())
-        });
+        self.gateway_tasks.spawn(gateway.run(listener));
         Ok(())
     }
 
@@ -248,8 +256,23 @@ impl Dev {
         };
         common::serve_admin(wanted.common.admin, self.registries, all_ready, &shutdown.now).await?;
         explain(&self.gateways);
-        while let Some(ended) = self.tasks.join_next().await {
-            ended.map_err(|error| End::Failed(format!("a part of the cluster failed: {error}")))??;
+        let failed = |error| End::Failed(format!("a part of the cluster failed: {error}"));
+        loop {
+            tokio::select! {
+                ended = self.gateway_tasks.join_next() => match ended {
+                    Some(ended) => ended.map_err(failed)?,
+                    None => break,
+                },
+                // None of them ends before it is told to.
+                Some(ended) = self.topic_server_tasks.join_next() => ended.map_err(failed)??,
+            }
+        }
+        self.after_gateways.drain.cancel();
+        if shutdown.now.is_cancelled() {
+            self.after_gateways.now.cancel();
+        }
+        while let Some(ended) = self.topic_server_tasks.join_next().await {
+            ended.map_err(failed)??;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use campanile_topic_server::config::{IDENTITY, LIMITS};
 use campanile_topic_server::{Metrics, Settings, TopicServer};
 use clap::{ArgMatches, Command};
 
-use crate::cluster::{address_of, counting, resolve, run_topic_server, topic_server_registry};
+use crate::cluster::{address_of, counting, follow_rules, resolve, run_topic_server, topic_server_registry};
 use crate::common::{self, Common, End, SETTINGS};
 use crate::files::RingSource;
 
@@ -23,7 +23,7 @@ pub(crate) fn command() -> Command {
 /// Runs it until a signal ends it.
 pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
     common::run(|| {
-        let ((common, name, listen, settings), _) =
+        let ((common, name, listen, settings), config) =
             resolve(matches, &[IDENTITY, SETTINGS, LIMITS], |resolver| {
                 let common = Common::resolve(resolver);
                 let name = resolver.text("name").unwrap_or_else(|| {
@@ -65,7 +65,8 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
             let listener = common::bind(address, &option).await?;
             let metrics = Arc::new(Metrics::default());
             let rings = source.follow(shutdown.reload.clone(), counting(&metrics.rings_refused));
-            let server = TopicServer::new(settings, rings, metrics, shutdown.clone());
+            let rules = follow_rules(config, &shutdown, counting(&metrics.configs_refused));
+            let server = TopicServer::new(settings, rings, rules, metrics, shutdown.clone());
             let registry = topic_server_registry(&server, &name);
             common::serve_admin(common.admin, vec![registry], server.readiness(), &shutdown.now).await?;
             common::announce("topic-server", &listener);

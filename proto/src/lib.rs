@@ -23,4 +23,4 @@ mod generated {
 }
 
 pub use ids::{Epoch, Incarnation, LINK_VERSION, Subscription};
-pub use message::{Encoding, FromGateway, FromTopicServer, Message, Refusal};
+pub use message::{Encoding, Found, FromGateway, FromTopicServer, Message, Refusal};

@@ -9,6 +9,9 @@ pub use crate::generated::{GatewayBatch, TopicServerBatch};
 /// A writer puts at most so many bytes into one batch, or one larger item.
 pub const BATCH_BYTES: usize = 256 * 1024;
 
+/// A part of what was missed holds at most so many bytes, or one larger message.
+pub const PART_BYTES: usize = 128 * 1024;
+
 /// A message larger than this ends the link that sent it: a batch, plus the largest single item there can be.
 pub const MESSAGE_BYTES: usize = 32 * 1024 * 1024;
 

@@ -98,6 +98,15 @@ pub enum FromGateway {
     },
     /// Wants a message sequenced.
     Publish(Publish),
+    /// Wants what was missed since a position.
+    Read {
+        /// The number of the `Subscribe`.
+        subscription: Subscription,
+        /// The position's epoch.
+        epoch: Epoch,
+        /// The last offset that the asker has.
+        from: u64,
+    },
     /// Asks for a `Pong`.
     Ping(u64),
     /// Answers a `Ping`.
@@ -136,6 +145,18 @@ pub enum Refusal {
     StaleNumber,
 }
 
+/// What a read finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The messages behind the position, without a gap, as many as fit; none if there is none behind it.
+    Messages(Vec<Message>),
+    /// The position cannot be continued: it is of another epoch, ahead of the topic, or too old.
+    Gone {
+        /// The oldest offset that is still kept.
+        oldest: Option<u64>,
+    },
+}
+
 /// Topic server to gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromTopicServer {
@@ -158,6 +179,17 @@ pub enum FromTopicServer {
         offset: u64,
         /// What was published.
         message: Message,
+    },
+    /// A part of what was missed, in order with the deliveries of the same subscription.
+    Missed {
+        /// The number of the `Subscribe`.
+        subscription: Subscription,
+        /// As asked.
+        epoch: Epoch,
+        /// As asked.
+        from: u64,
+        /// What there is.
+        found: Found,
     },
     /// A publish has its offset and lies in every subscribed gateway's outbox.
     Published {

@@ -10,7 +10,7 @@ use crate::generated as g;
 use crate::generated::gateway_item::Item as GatewayItem;
 use crate::generated::topic_server_item::Item as TopicServerItem;
 use crate::ids::{EVENT_BYTES, Epoch, Incarnation, Subscription, TOPIC_BYTES};
-use crate::message::{Encoding, FromGateway, FromTopicServer, Hello, Message, Publish, Refusal, Welcome};
+use crate::message::{Encoding, Found, FromGateway, FromTopicServer, Hello, Message, Publish, Refusal, Welcome};
 
 /// A message that breaks the protocol. The link that it came on ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,9 @@ pub fn topic_server_item_cost(item: &FromTopicServer) -> usize {
     ITEM_OVERHEAD
         + match item {
             FromTopicServer::Deliver { message, .. } => message.len(),
+            FromTopicServer::Missed { found: Found::Messages(messages), .. } => {
+                messages.iter().map(|message| message.len() + ITEM_OVERHEAD).sum()
+            }
             _ => 0,
         }
 }
@@ -77,6 +80,9 @@ pub fn encode_gateway_item(item: FromGateway) -> g::GatewayItem {
             event: publish.message.event,
             payload: publish.message.payload,
         }),
+        FromGateway::Read { subscription, epoch, from } => {
+            GatewayItem::Read(g::Read { subscription: subscription.to_wire(), epoch: epoch.0, from })
+        }
         FromGateway::Ping(id) => GatewayItem::Ping(g::Ping { id }),
         FromGateway::Pong(id) => GatewayItem::Pong(g::Pong { id }),
     };
@@ -113,6 +119,11 @@ pub fn decode_gateway_item(item: g::GatewayItem) -> Result<FromGateway, BadMessa
             resend_epoch: (publish.resend_epoch != 0).then_some(Epoch(publish.resend_epoch)),
             message: message(publish.encoding, publish.event, publish.payload)?,
         }),
+        GatewayItem::Read(read) => FromGateway::Read {
+            subscription: Subscription::from_wire(read.subscription),
+            epoch: epoch(read.epoch)?,
+            from: read.from,
+        },
         GatewayItem::Ping(ping) => FromGateway::Ping(ping.id),
         GatewayItem::Pong(pong) => FromGateway::Pong(pong.id),
     })
@@ -148,6 +159,9 @@ pub fn encode_topic_server_item(item: FromTopicServer) -> g::TopicServerItem {
             event: message.event,
             payload: message.payload,
         }),
+        FromTopicServer::Missed { subscription, epoch, from, found } => {
+            TopicServerItem::Missed(encode_missed(subscription, epoch, from, found))
+        }
         FromTopicServer::Published {
             slot,
             number,
@@ -203,6 +217,17 @@ pub fn decode_topic_server_item(item: g::TopicServerItem) -> Result<FromTopicSer
             offset: deliver.offset,
             message: message(deliver.encoding, deliver.event, deliver.payload)?,
         },
+        TopicServerItem::Missed(missed) => FromTopicServer::Missed {
+            subscription: Subscription::from_wire(missed.subscription),
+            epoch: epoch(missed.epoch)?,
+            from: missed.from,
+            found: if missed.gone {
+                Found::Gone { oldest: (missed.oldest != 0).then_some(missed.oldest) }
+            } else {
+                let decode = |one: g::MissedMessage| message(one.encoding, one.event, one.payload);
+                Found::Messages(missed.messages.into_iter().map(decode).collect::<Result<_, _>>()?)
+            },
+        },
         TopicServerItem::Published(published) => FromTopicServer::Published {
             slot: published.slot,
             number: published.number,
@@ -225,6 +250,20 @@ pub fn decode_topic_server_item(item: g::TopicServerItem) -> Result<FromTopicSer
         TopicServerItem::Ping(ping) => FromTopicServer::Ping(ping.id),
         TopicServerItem::Pong(pong) => FromTopicServer::Pong(pong.id),
     })
+}
+
+fn encode_missed(subscription: Subscription, epoch: Epoch, from: u64, found: Found) -> g::Missed {
+    let (gone, oldest, messages) = match found {
+        Found::Messages(messages) => (false, 0, messages),
+        Found::Gone { oldest } => (true, oldest.unwrap_or(0), Vec::new()),
+    };
+    let encode = |message: Message| g::MissedMessage {
+        encoding: encode_encoding(message.encoding),
+        event: message.event,
+        payload: message.payload,
+    };
+    let messages = messages.into_iter().map(encode).collect();
+    g::Missed { subscription: subscription.to_wire(), epoch: epoch.0, from, gone, oldest, messages }
 }
 
 fn topic(topic: Bytes) -> Result<Bytes, BadMessage> {

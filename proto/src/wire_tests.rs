@@ -39,6 +39,7 @@ fn from_gateway() -> Vec<FromGateway> {
             resend_epoch: Some(Epoch(1)),
             message: json(b"{}"),
         }),
+        FromGateway::Read { subscription, epoch: Epoch(4), from: u64::MAX },
         FromGateway::Ping(1),
         FromGateway::Pong(u64::MAX),
     ]
@@ -77,6 +78,14 @@ fn from_topic_server() -> Vec<FromTopicServer> {
             subscription,
             offset: 4,
         },
+        FromTopicServer::Missed {
+            subscription,
+            epoch: Epoch(2),
+            from: 7,
+            found: Found::Messages(vec![json(b"{}"), json(b"")]),
+        },
+        FromTopicServer::Missed { subscription, epoch: Epoch(2), from: 7, found: Found::Gone { oldest: Some(9) } },
+        FromTopicServer::Missed { subscription, epoch: Epoch(2), from: 7, found: Found::Gone { oldest: None } },
         FromTopicServer::Ping(0),
         FromTopicServer::Pong(0),
     ];

@@ -45,6 +45,11 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// A fault at this place.
+    pub(crate) fn fault(&mut self, at: Option<usize>, text: String) {
+        self.findings.add(at, text);
+    }
+
     fn read<T>(
         &mut self,
         key: &str,

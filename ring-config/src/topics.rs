@@ -19,7 +19,10 @@ pub const KEY: &str = "topics";
 pub const PATTERN_BYTES: usize = 1_024;
 
 /// Keys of one table.
-const RULE_KEYS: [&str; 1] = ["pattern"];
+const RULE_KEYS: [&str; 4] = ["pattern", "history_messages", "history_bytes", "history_seconds"];
+
+/// Most that a topic's history may have: messages, bytes, seconds.
+const HISTORY_MOST: [u64; 3] = [1_000_000, 1 << 30, 86_400];
 
 /// All rules of one config file; never changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +41,25 @@ pub struct TopicRules {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     pattern: String,
+    history: History,
+}
+
+/// How much of a topic its owner keeps for clients that come back. A 0 in any of the three turns it off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct History {
+    /// Messages.
+    pub messages: u64,
+    /// Bytes, with some overhead for each message.
+    pub bytes: u64,
+    /// Age in seconds.
+    pub seconds: u64,
+}
+
+impl Default for History {
+    /// What topics have that no rule speaks of.
+    fn default() -> Self {
+        Self { messages: 1_000, bytes: 1 << 20, seconds: 120 }
+    }
 }
 
 impl TopicRules {
@@ -78,9 +100,10 @@ impl TopicRules {
 
     /// Reads one table. `places` has the place of each rule's pattern.
     fn read_rule(&mut self, table: &Table, places: &mut Vec<Option<usize>>, findings: &mut Findings) {
-        let Some(found) = Fields::of(table, &RULE_KEYS, findings).string("pattern") else {
-            return;
-        };
+        let mut fields = Fields::of(table, &RULE_KEYS, findings);
+        let pattern = fields.string("pattern");
+        let Some(history) = read_history(&mut fields) else { return };
+        let Some(found) = pattern else { return };
         let pattern = found.value;
         if let Some(fault) = fault_in_pattern(&pattern) {
             findings.add(found.at, fault);
@@ -108,7 +131,7 @@ impl TopicRules {
             }
         }
         places.push(found.at);
-        self.rules.push(Rule { pattern });
+        self.rules.push(Rule { pattern, history });
     }
 
     /// The rule of `topic`: the one that names it exactly, else the one with the longest prefix of it. Does not
@@ -128,13 +151,43 @@ impl TopicRules {
         self.rules.is_empty() || self.find(topic).is_some()
     }
 
+    /// How much of `topic` is kept.
+    pub fn history(&self, topic: &[u8]) -> History {
+        self.find(topic).map_or_else(History::default, |rule| rule.history)
+    }
+
     /// All rules in the order of the file.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
 }
 
+/// The history of one table, or nothing if any of its values is out of bounds.
+fn read_history(fields: &mut Fields<'_>) -> Option<History> {
+    let default = History::default();
+    let mut read = |key, default: u64, most: u64| {
+        let found = fields.integer(key, i64::try_from(default).ok())?;
+        match u64::try_from(found.value) {
+            Ok(value) if value <= most => Some(value),
+            _ => {
+                fields.fault(found.at, format!("{key} must be 0 to {most}, not {}", found.value));
+                None
+            }
+        }
+    };
+    let [messages, bytes, seconds] = HISTORY_MOST;
+    let messages = read("history_messages", default.messages, messages);
+    let bytes = read("history_bytes", default.bytes, bytes);
+    let seconds = read("history_seconds", default.seconds, seconds);
+    Some(History { messages: messages?, bytes: bytes?, seconds: seconds? })
+}
+
 impl Rule {
+    /// How much of the topics that it speaks of is kept.
+    pub fn history(&self) -> History {
+        self.history
+    }
+
     /// The pattern as it stands in the file.
     pub fn pattern(&self) -> &str {
         &self.pattern

@@ -46,11 +46,12 @@ pub const LIMITS: &[Setting] = &[
         help: "Topics held at a time; publishes and joins beyond are refused as overloaded",
     },
     Setting {
-        name: "topic-retention-seconds",
-        value: "SECONDS",
-        kind: Kind::Seconds { min: 10, max: 86_400 },
-        default: "120",
-        help: "How long a topic's epoch and offset outlive its last subscriber and last publish",
+        name: "history-memory",
+        value: "BYTES",
+        kind: Kind::Bytes { min: 0, max: 1 << 40 },
+        default: "256 MiB",
+        help: "Memory for the histories of all topics; beyond it, topics that nobody has published to lately give \
+               theirs up",
     },
 ];
 
@@ -63,8 +64,8 @@ pub struct Settings {
     pub link_outbox: usize,
     /// Topics held at a time.
     pub max_topics: usize,
-    /// How long a topic outlives its last use.
-    pub retention: Duration,
+    /// Bytes of the histories of all topics.
+    pub history_memory: usize,
     /// How long an orderly end may take.
     pub drain: Duration,
 }
@@ -76,7 +77,7 @@ impl Settings {
             name,
             link_outbox: to_usize(resolver.bytes("link-outbox")),
             max_topics: to_usize(resolver.count("max-topics")),
-            retention: resolver.seconds("topic-retention-seconds"),
+            history_memory: to_usize(resolver.bytes("history-memory")),
             drain,
         }
     }

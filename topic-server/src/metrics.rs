@@ -32,12 +32,20 @@ pub struct Metrics {
     pub publishes_refused: Family<Reason, Counter>,
     /// Messages queued for gateways: one per publish and gateway that holds subscribers.
     pub deliveries: Counter,
+    /// Reads of what was missed.
+    pub reads: Counter,
+    /// Bytes of all histories.
+    pub history_bytes: Gauge,
+    /// Histories that gave way because all together were too large.
+    pub histories_evicted: Counter,
     /// Topics given up because a newer ring names another server.
     pub topics_moved: Counter,
     /// Version of the newest ring.
     pub ring_version: Gauge,
     /// Ring files that were refused.
     pub rings_refused: Counter,
+    /// Config files that were refused.
+    pub configs_refused: Counter,
 }
 
 impl Metrics {
@@ -81,6 +89,13 @@ impl Metrics {
             "Messages queued for gateways, one per publish and gateway with subscribers",
             self.deliveries.clone(),
         );
+        registry.register("reads", "Reads of what was missed", self.reads.clone());
+        registry.register("history_bytes", "Bytes of all topics' histories", self.history_bytes.clone());
+        registry.register(
+            "histories_evicted",
+            "Histories that gave way because all together were too large",
+            self.histories_evicted.clone(),
+        );
         registry.register(
             "topics_moved",
             "Topics given up because a newer ring names another server",
@@ -92,6 +107,7 @@ impl Metrics {
             self.ring_version.clone(),
         );
         registry.register("rings_refused", "Ring files refused", self.rings_refused.clone());
+        registry.register("configs_refused", "Config files refused", self.configs_refused.clone());
     }
 
     pub(crate) fn ended(&self, ending: Ending) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use campanile_process::admin::Readiness;
 use campanile_process::metrics::Registry;
 use campanile_process::shutdown::Shutdown;
@@ -10,7 +11,7 @@ use campanile_proto::Incarnation;
 use campanile_proto::link::{
     CONNECTION_WINDOW, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LinkServer, MESSAGE_BYTES, STREAM_WINDOW,
 };
-use campanile_ring_config::Ring;
+use campanile_ring_config::{Ring, TopicRules};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,7 @@ use crate::config::Settings;
 use crate::drain;
 use crate::gateways::service::Service;
 use crate::metrics::Metrics;
+use crate::topics::table::Limits;
 use crate::topics::{Ownership, Table};
 
 /// How often topics are looked through for those to forget, and gauges are set.
@@ -39,10 +41,11 @@ pub struct TopicServer {
 }
 
 impl TopicServer {
-    /// A server under the ring that `rings` holds now; it follows the ones that come.
+    /// A server under the ring that `rings` holds now and these topic rules; it follows the ones that come.
     pub fn new(
         settings: Settings,
         rings: watch::Receiver<Arc<Ring>>,
+        rules: Arc<ArcSwap<TopicRules>>,
         metrics: Arc<Metrics>,
         shutdown: Shutdown,
     ) -> Self {
@@ -51,12 +54,8 @@ impl TopicServer {
             .ring_version
             .set(i64::try_from(ring.version()).unwrap_or(i64::MAX));
         let ownership = Arc::new(Ownership::new(settings.name.clone(), ring));
-        let table = Arc::new(Table::new(
-            Arc::clone(&ownership),
-            Arc::clone(&metrics),
-            settings.retention,
-            settings.max_topics,
-        ));
+        let limits = Limits { topics: settings.max_topics, history: settings.history_memory };
+        let table = Arc::new(Table::new(Arc::clone(&ownership), Arc::clone(&metrics), rules, limits));
         let service = Service::new(
             Incarnation(fastrand::u64(1..)),
             Arc::clone(&table),
@@ -151,6 +150,7 @@ async fn keep(
             _ = tick.tick() => {
                 table.sweep(Instant::now());
                 metrics.topics.set(i64::try_from(table.len()).unwrap_or(i64::MAX));
+                metrics.history_bytes.set(i64::try_from(table.history_bytes()).unwrap_or(i64::MAX));
             }
             // A dropped sender means that the ring stays as it is: wait for the end.
             Ok(()) = rings.changed() => {

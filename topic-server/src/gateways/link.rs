@@ -142,6 +142,12 @@ impl Reader {
                     self.table.unsubscribe(&entry, &self.outbox, subscription, now);
                 }
             }
+            FromGateway::Read { subscription, epoch, from } => {
+                // One that has ended in the meantime is answered by nobody: its asker is gone, too.
+                if let Some(entry) = self.subscriptions.get(&subscription) {
+                    self.table.read(entry, &self.outbox, subscription, epoch, from, now);
+                }
+            }
             FromGateway::Ping(id) => self.outbox.push(FromTopicServer::Pong(id)),
             // That it came is what counts.
             FromGateway::Pong(_) => {}

@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use campanile_proto::ids::WINDOW;
-use campanile_proto::{Epoch, Incarnation, Refusal, Subscription};
+use campanile_proto::{Epoch, Found, Incarnation, Message, Refusal, Subscription};
+
+use crate::topics::history::{Bounds, History};
 
 /// A gateway that has not published for so long has no re-send left to make: its deadlines are 5 s.
 const WINDOW_AGE: Duration = Duration::from_secs(60);
@@ -18,6 +20,8 @@ pub struct Topic<L> {
     offset: u64,
     subscribers: Vec<Subscriber<L>>,
     windows: Vec<Window>,
+    /// `None` where nothing is kept: such topics pay for nothing.
+    history: Option<Box<History>>,
     /// When it was last of use to anybody.
     used: Instant,
 }
@@ -75,6 +79,7 @@ impl<L: Clone + PartialEq> Topic<L> {
             offset: 0,
             subscribers: Vec::new(),
             windows: Vec::new(),
+            history: None,
             used: now,
         }
     }
@@ -130,8 +135,13 @@ impl<L: Clone + PartialEq> Topic<L> {
         true
     }
 
-    /// Gives a publish its offset, or says why not (rule L5).
-    pub fn publish(&mut self, order: &Order, now: Instant) -> Outcome {
+    /// Whether this link is subscribed under this number.
+    pub fn is_subscribed(&self, link: &L, subscription: Subscription) -> bool {
+        self.subscribers.iter().any(|own| own.link == *link && own.subscription == subscription)
+    }
+
+    /// Gives a publish its offset, or says why not (rule L5). An accepted message goes into the history.
+    pub fn publish(&mut self, order: &Order, message: &Message, bounds: &Bounds, now: Instant) -> Outcome {
         if order.resend_epoch.is_some_and(|epoch| epoch != self.epoch) {
             return Outcome::Refused(Refusal::UnknownOutcome);
         }
@@ -164,7 +174,38 @@ impl<L: Clone + PartialEq> Topic<L> {
         window.accepted.push_back((order.number, offset));
         self.offset = offset;
         self.used = now;
+        if bounds.keep_something() {
+            self.history.get_or_insert_default().push(offset, message, now, bounds);
+        } else {
+            self.history = None;
+        }
         Outcome::Sequenced(offset)
+    }
+
+    /// What a receiver has missed that has everything up to `from` of this epoch (rule L6): at most `bytes`, or one
+    /// larger message. Whether a position is ahead, too old or of another life is judged here and nowhere else.
+    pub fn read(&mut self, epoch: Epoch, from: u64, bytes: usize, bounds: &Bounds, now: Instant) -> Found {
+        let mut oldest = None;
+        if let Some(history) = &mut self.history {
+            history.trim(now, bounds);
+            if epoch == self.epoch && from <= self.offset {
+                return history.read(from, self.offset, bytes);
+            }
+            oldest = history.oldest();
+        } else if epoch == self.epoch && from == self.offset {
+            return Found::Messages(Vec::new());
+        }
+        Found::Gone { oldest }
+    }
+
+    /// Bytes of the history.
+    pub fn history_bytes(&self) -> usize {
+        self.history.as_ref().map_or(0, |history| history.bytes())
+    }
+
+    /// Gives the history up.
+    pub fn drop_history(&mut self) {
+        self.history = None;
     }
 
     fn window(&mut self, gateway: Incarnation, now: Instant) -> &mut Window {

@@ -3,6 +3,12 @@ use super::*;
 const A: Incarnation = Incarnation(0xa);
 const B: Incarnation = Incarnation(0xb);
 
+/// No history.
+const NONE: Bounds = Bounds { messages: 0, bytes: 0, age: Duration::ZERO };
+
+/// Three messages.
+const THREE: Bounds = Bounds { messages: 3, bytes: 1 << 20, age: Duration::from_secs(120) };
+
 fn number(generation: u32) -> Subscription {
     Subscription { slot: 1, generation }
 }
@@ -24,12 +30,21 @@ fn order(gateway: Incarnation, number: u64, now: Instant) -> Order {
     }
 }
 
+fn publish(topic: &mut Topic<u32>, order: &Order, now: Instant) -> Outcome {
+    topic.publish(order, &message(), &NONE, now)
+}
+
+fn message() -> Message {
+    let payload = bytes::Bytes::from_static(b"{}");
+    Message { encoding: campanile_proto::Encoding::Json, event: payload.clone(), payload }
+}
+
 #[test]
 fn offsets_count_from_one_whoever_publishes() {
     let (mut topic, now) = topic();
-    assert_eq!(topic.publish(&order(A, 10, now), now), Outcome::Sequenced(1));
-    assert_eq!(topic.publish(&order(B, 3, now), now), Outcome::Sequenced(2));
-    assert_eq!(topic.publish(&order(A, 11, now), now), Outcome::Sequenced(3));
+    assert_eq!(publish(&mut topic, &order(A, 10, now), now), Outcome::Sequenced(1));
+    assert_eq!(publish(&mut topic, &order(B, 3, now), now), Outcome::Sequenced(2));
+    assert_eq!(publish(&mut topic, &order(A, 11, now), now), Outcome::Sequenced(3));
     assert_eq!(topic.offset(), 3);
 }
 
@@ -59,39 +74,39 @@ fn only_the_current_number_unsubscribes() {
 #[test]
 fn a_resend_inside_the_window_gets_its_first_answer() {
     let (mut topic, now) = topic();
-    topic.publish(&order(A, 1, now), now);
-    topic.publish(&order(A, 2, now), now);
+    publish(&mut topic, &order(A, 1, now), now);
+    publish(&mut topic, &order(A, 2, now), now);
     let again = Order {
         resend_epoch: Some(Epoch(7)),
         ..order(A, 1, now)
     };
-    assert_eq!(topic.publish(&again, now), Outcome::Repeated(1));
+    assert_eq!(publish(&mut topic, &again, now), Outcome::Repeated(1));
     assert_eq!(topic.offset(), 2, "a repeat is no message");
 }
 
 #[test]
 fn a_resend_keeps_its_answer_even_after_its_time_is_up() {
     let (mut topic, now) = topic();
-    topic.publish(&order(A, 1, now), now);
+    publish(&mut topic, &order(A, 1, now), now);
     let late = now + Duration::from_secs(6);
-    assert_eq!(topic.publish(&order(A, 1, now), late), Outcome::Repeated(1));
+    assert_eq!(publish(&mut topic, &order(A, 1, now), late), Outcome::Repeated(1));
 }
 
 #[test]
 fn a_lower_number_outside_the_window_is_refused() {
     let (mut topic, now) = topic();
-    topic.publish(&order(A, 5, now), now);
+    publish(&mut topic, &order(A, 5, now), now);
     assert_eq!(
-        topic.publish(&order(A, 4, now), now),
+        publish(&mut topic, &order(A, 4, now), now),
         Outcome::Refused(Refusal::StaleNumber)
     );
     let settled = Order {
         settled_below: 6,
         ..order(A, 6, now)
     };
-    assert_eq!(topic.publish(&settled, now), Outcome::Sequenced(2));
+    assert_eq!(publish(&mut topic, &settled, now), Outcome::Sequenced(2));
     assert_eq!(
-        topic.publish(&order(A, 5, now), now),
+        publish(&mut topic, &order(A, 5, now), now),
         Outcome::Refused(Refusal::StaleNumber)
     );
 }
@@ -104,7 +119,7 @@ fn a_resend_of_another_epoch_is_unknown() {
         ..order(A, 1, now)
     };
     assert_eq!(
-        topic.publish(&again, now),
+        publish(&mut topic, &again, now),
         Outcome::Refused(Refusal::UnknownOutcome)
     );
     assert_eq!(topic.offset(), 0);
@@ -115,11 +130,11 @@ fn a_publish_whose_time_is_up_does_not_run() {
     let (mut topic, now) = topic();
     let late = now + Duration::from_secs(5);
     assert_eq!(
-        topic.publish(&order(A, 1, now), late),
+        publish(&mut topic, &order(A, 1, now), late),
         Outcome::Refused(Refusal::Expired)
     );
     assert_eq!(topic.offset(), 0);
-    assert_eq!(topic.publish(&order(A, 2, late), late), Outcome::Sequenced(1));
+    assert_eq!(publish(&mut topic, &order(A, 2, late), late), Outcome::Sequenced(1));
 }
 
 #[test]
@@ -127,27 +142,27 @@ fn a_full_window_refuses_until_something_is_settled() {
     let (mut topic, now) = topic();
     for number in 1..=WINDOW as u64 {
         assert_eq!(
-            topic.publish(&order(A, number, now), now),
+            publish(&mut topic, &order(A, number, now), now),
             Outcome::Sequenced(number)
         );
     }
     let next = WINDOW as u64 + 1;
     assert_eq!(
-        topic.publish(&order(A, next, now), now),
+        publish(&mut topic, &order(A, next, now), now),
         Outcome::Refused(Refusal::Overloaded)
     );
     let settled = Order {
         settled_below: 2,
         ..order(A, next, now)
     };
-    assert_eq!(topic.publish(&settled, now), Outcome::Sequenced(next));
+    assert_eq!(publish(&mut topic, &settled, now), Outcome::Sequenced(next));
 }
 
 #[test]
 fn windows_of_gateways_that_are_gone_do_not_pile_up() {
     let (mut topic, mut now) = topic();
     for gateway in 1..=100 {
-        topic.publish(&order(Incarnation(gateway), 1, now), now);
+        publish(&mut topic, &order(Incarnation(gateway), 1, now), now);
         now += WINDOW_AGE;
     }
     assert_eq!(topic.windows.len(), 1);
@@ -163,6 +178,39 @@ fn a_topic_is_kept_while_subscribed_and_for_its_retention_afterwards() {
     topic.unsubscribe(&1, number(1), left);
     assert_eq!(topic.forget_at(retention), Some(left + retention));
     let published = left + Duration::from_secs(10);
-    topic.publish(&order(A, 1, published), published);
+    publish(&mut topic, &order(A, 1, published), published);
     assert_eq!(topic.forget_at(retention), Some(published + retention));
+}
+
+#[test]
+fn a_position_is_judged_by_epoch_offset_and_history() {
+    let (mut topic, now) = topic();
+    for number in 1..=5 {
+        topic.publish(&order(A, number, now), &message(), &THREE, now);
+    }
+    let mut read = |epoch, from| topic.read(Epoch(epoch), from, 1 << 20, &THREE, now);
+    assert_eq!(read(7, 2), Found::Messages(vec![message(), message(), message()]));
+    assert_eq!(read(7, 4), Found::Messages(vec![message()]));
+    assert_eq!(read(7, 5), Found::Messages(vec![]));
+    let gone = Found::Gone { oldest: Some(3) };
+    assert_eq!(read(7, 1), gone, "too old");
+    assert_eq!(read(7, 6), gone, "ahead");
+    assert_eq!(read(7, u64::MAX), gone, "ahead");
+    assert_eq!(read(8, 4), gone, "of another epoch");
+}
+
+#[test]
+fn without_history_only_the_newest_position_can_be_continued() {
+    let (mut topic, now) = topic();
+    publish(&mut topic, &order(A, 1, now), now);
+    assert_eq!(topic.history_bytes(), 0);
+    assert_eq!(topic.read(Epoch(7), 1, 100, &NONE, now), Found::Messages(vec![]));
+    assert_eq!(topic.read(Epoch(7), 0, 100, &NONE, now), Found::Gone { oldest: None });
+}
+
+#[test]
+fn a_receiver_that_had_nothing_yet_gets_everything() {
+    let (mut topic, now) = topic();
+    topic.publish(&order(A, 1, now), &message(), &THREE, now);
+    assert_eq!(topic.read(Epoch(7), 0, 100, &THREE, now), Found::Messages(vec![message()]));
 }

@@ -2,21 +2,25 @@
 //! they decide is queued for the links before the lock is let go (rule L4). No map guard leaves this file.
 
 use std::borrow::Borrow;
+use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use campanile_process::due::DueQueue;
+use campanile_proto::link::PART_BYTES;
 use campanile_proto::message::Publish;
 use campanile_proto::{Epoch, FromTopicServer, Incarnation, Refusal, Subscription};
-use campanile_ring_config::Ring;
+use campanile_ring_config::{Ring, TopicRules};
 use dashmap::DashMap;
 use parking_lot::Mutex;
 
 use crate::gateways::outbox::Outbox;
 use crate::metrics::Metrics;
 use crate::topics::fanout;
+use crate::topics::history::Bounds;
 use crate::topics::ownership::Ownership;
 use crate::topics::state::{Order, Outcome, Topic};
 
@@ -26,14 +30,30 @@ pub struct Table {
     entries: DashMap<Key, ()>,
     ownership: Arc<Ownership>,
     metrics: Arc<Metrics>,
-    /// How long a topic's counter outlives its last subscriber and its last publish.
-    retention: Duration,
-    /// Most topics that this server holds at a time.
-    limit: usize,
+    /// How much of which topic is kept.
+    rules: Arc<ArcSwap<TopicRules>>,
+    limits: Limits,
     /// Topics that may be forgotten at some time; each stands here once at most.
     due: DueQueue<Arc<Entry>>,
+    /// Bytes of all histories.
+    history: AtomicUsize,
+    /// Topics with a history, in the order in which they are asked to give it up; each stands here once at most.
+    histories: Mutex<VecDeque<Arc<Entry>>>,
     draining: AtomicBool,
 }
+
+/// What a server may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Topics at a time.
+    pub topics: usize,
+    /// Bytes of all histories.
+    pub history: usize,
+}
+
+/// How long a topic's counter outlives its last subscriber and its last publish where there is no history whose age
+/// says so.
+const RETENTION: Duration = Duration::from_secs(120);
 
 /// One topic of the table.
 #[derive(Debug)]
@@ -49,6 +69,10 @@ struct Inner {
     dead: bool,
     /// Stands in the table's queue of topics to forget.
     queued: bool,
+    /// Stands in the table's queue of histories.
+    in_histories: bool,
+    /// Has been published to since that queue came by last.
+    fresh: bool,
 }
 
 /// An entry, found by its name.
@@ -66,14 +90,21 @@ pub struct Held {
 
 impl Table {
     /// An empty table.
-    pub fn new(ownership: Arc<Ownership>, metrics: Arc<Metrics>, retention: Duration, limit: usize) -> Self {
+    pub fn new(
+        ownership: Arc<Ownership>,
+        metrics: Arc<Metrics>,
+        rules: Arc<ArcSwap<TopicRules>>,
+        limits: Limits,
+    ) -> Self {
         Self {
             entries: DashMap::new(),
             ownership,
             metrics,
-            retention,
-            limit,
+            rules,
+            limits,
             due: DueQueue::default(),
+            history: AtomicUsize::new(0),
+            histories: Mutex::default(),
             draining: AtomicBool::new(false),
         }
     }
@@ -148,8 +179,12 @@ impl Table {
             resend_epoch,
             deadline,
         };
+        let bounds = self.bounds(&topic);
         let answered = self.with(&topic, now, |entry, inner| {
-            let outcome = inner.topic.publish(&order, now);
+            let before = inner.topic.history_bytes();
+            let outcome = inner.topic.publish(&order, &message, &bounds, now);
+            self.account(before, inner.topic.history_bytes());
+            self.note_history(entry, inner);
             let epoch = inner.topic.epoch();
             match outcome {
                 Outcome::Sequenced(offset) => {
@@ -180,6 +215,28 @@ impl Table {
         if let Err(reason) = answered {
             self.refuse(link, slot, number, reason);
         }
+        self.keep_history_bounded();
+    }
+
+    /// Answers a read of one subscription, in order with its deliveries (rule L6).
+    pub fn read(
+        &self,
+        entry: &Arc<Entry>,
+        link: &Outbox,
+        subscription: Subscription,
+        epoch: Epoch,
+        from: u64,
+        now: Instant,
+    ) {
+        let bounds = self.bounds(&entry.name);
+        let mut inner = entry.inner.lock();
+        let before = inner.topic.history_bytes();
+        if !inner.dead && inner.topic.is_subscribed(link, subscription) {
+            let found = inner.topic.read(epoch, from, PART_BYTES, &bounds, now);
+            self.metrics.reads.inc();
+            link.push(FromTopicServer::Missed { subscription, epoch, from, found });
+        }
+        self.account(before, inner.topic.history_bytes());
     }
 
     /// Makes this the newest ring, and gives up every topic that it gives to another server.
@@ -208,7 +265,7 @@ impl Table {
             if inner.dead {
                 continue;
             }
-            match inner.topic.forget_at(self.retention) {
+            match inner.topic.forget_at(self.retention(&entry.name)) {
                 Some(at) if at <= now => self.remove(&entry, &mut inner),
                 _ => self.forget_later(&entry, &mut inner),
             }
@@ -264,13 +321,15 @@ impl Table {
         if self.draining.load(Ordering::Acquire) {
             return Err(Refusal::Draining);
         }
-        if self.entries.len() >= self.limit {
+        if self.entries.len() >= self.limits.topics {
             return Err(Refusal::Overloaded);
         }
         let inner = Inner {
             topic: Topic::new(random_epoch(), now),
             dead: false,
             queued: false,
+            in_histories: false,
+            fresh: false,
         };
         let entry = Arc::new(Entry {
             name: topic.into(),
@@ -298,12 +357,14 @@ impl Table {
         let subscriptions = inner.topic.subscribers().len() as i64;
         self.metrics.subscriptions.dec_by(subscriptions);
         self.metrics.topics_moved.inc();
-        inner.topic = Topic::new(inner.topic.epoch(), Instant::now());
         self.remove(entry, inner);
+        inner.topic = Topic::new(inner.topic.epoch(), Instant::now());
     }
 
     fn remove(&self, entry: &Arc<Entry>, inner: &mut Inner) {
         inner.dead = true;
+        self.account(inner.topic.history_bytes(), 0);
+        inner.topic.drop_history();
         // Only this very entry: a look-up that found it dead waits for its name to be free again.
         self.entries
             .remove_if(&entry.name[..], |key, ()| Arc::ptr_eq(&key.0, entry));
@@ -312,10 +373,68 @@ impl Table {
     fn forget_later(&self, entry: &Arc<Entry>, inner: &mut Inner) {
         if !inner.queued
             && !inner.dead
-            && let Some(at) = inner.topic.forget_at(self.retention)
+            && let Some(at) = inner.topic.forget_at(self.retention(&entry.name))
         {
             inner.queued = true;
             self.due.push(at, Arc::clone(entry));
+        }
+    }
+
+    /// Bytes of all histories.
+    pub fn history_bytes(&self) -> usize {
+        self.history.load(Ordering::Relaxed)
+    }
+
+    fn bounds(&self, topic: &[u8]) -> Bounds {
+        let rule = self.rules.load().history(topic);
+        let to_usize = |number| usize::try_from(number).unwrap_or(usize::MAX);
+        Bounds {
+            messages: to_usize(rule.messages),
+            bytes: to_usize(rule.bytes),
+            age: Duration::from_secs(rule.seconds),
+        }
+    }
+
+    fn retention(&self, topic: &[u8]) -> Duration {
+        let bounds = self.bounds(topic);
+        if bounds.keep_something() { bounds.age } else { RETENTION }
+    }
+
+    fn account(&self, before: usize, after: usize) {
+        if after > before {
+            self.history.fetch_add(after - before, Ordering::Relaxed);
+        } else {
+            self.history.fetch_sub(before - after, Ordering::Relaxed);
+        }
+    }
+
+    fn note_history(&self, entry: &Arc<Entry>, inner: &mut Inner) {
+        inner.fresh = true;
+        if !inner.in_histories && inner.topic.history_bytes() > 0 {
+            inner.in_histories = true;
+            self.histories.lock().push_back(Arc::clone(entry));
+        }
+    }
+
+    /// Takes histories away until all together are within their bound: those first that nobody has published to
+    /// since the last time that they were asked. Whoever comes too late for one is told so.
+    fn keep_history_bounded(&self) {
+        while self.history.load(Ordering::Relaxed) > self.limits.history {
+            // Not under the queue's lock: a topic's lock is always taken first.
+            let oldest = self.histories.lock().pop_front();
+            let Some(entry) = oldest else { return };
+            let mut inner = entry.inner.lock();
+            let bytes = inner.topic.history_bytes();
+            if std::mem::take(&mut inner.fresh) && bytes > 0 {
+                self.histories.lock().push_back(Arc::clone(&entry));
+                continue;
+            }
+            inner.in_histories = false;
+            if bytes > 0 {
+                inner.topic.drop_history();
+                self.account(bytes, 0);
+                self.metrics.histories_evicted.inc();
+            }
         }
     }
 
