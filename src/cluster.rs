@@ -25,11 +25,15 @@ pub(crate) const ALL: &[&[Setting]] = &[
 ];
 
 /// The config file that flag or variable names, read first: the other settings may stand in it.
-pub(crate) fn read_config(matches: &ArgMatches) -> Result<Option<Config>, Faults> {
+fn read_config(matches: &ArgMatches) -> Result<(Option<Config>, Faults), Faults> {
     let mut resolver = Resolver::new(matches, &[crate::common::SETTINGS], None);
     let path = resolver.path("config");
-    resolver.finish().ok();
-    path.map(|path| Config::read(&path, ALL)).transpose()
+    // Faults of the others are found again when all are resolved.
+    drop(resolver);
+    match path {
+        Some(path) => Config::read(&path, ALL).map(|(config, faults)| (Some(config), faults)),
+        None => Ok((None, Faults::default())),
+    }
 }
 
 /// Resolves settings; faults of the config file come first.
@@ -38,10 +42,7 @@ pub(crate) fn resolve<T>(
     tables: &[&'static [Setting]],
     read: impl FnOnce(&mut Resolver<'_>) -> T,
 ) -> Result<(T, Option<Config>), End> {
-    let (config, config_faults) = match read_config(matches) {
-        Ok(config) => (config, Faults::default()),
-        Err(faults) => (None, faults),
-    };
+    let (config, config_faults) = read_config(matches).unwrap_or_else(|faults| (None, faults));
     let mut resolver = Resolver::new(matches, tables, config.as_ref().map(|config| &config.file));
     resolver.faults(config_faults);
     let values = read(&mut resolver);
@@ -72,10 +73,7 @@ pub(crate) async fn address_of(ring: &Ring, name: &str) -> Result<Option<SocketA
     let mut found = tokio::net::lookup_host(member.address())
         .await
         .map_err(|error| failed(format!("cannot be looked up: {error}; --listen names another")))?;
-    found
-        .next()
-        .map(Some)
-        .ok_or_else(|| failed("has no address".to_owned()))
+    found.next().map(Some).ok_or_else(|| failed("has no address".to_owned()))
 }
 
 /// A topic server's registry: several in one process are told apart by their name.
@@ -109,8 +107,5 @@ pub(crate) async fn run_topic_server(
     server: TopicServer,
     listener: tokio::net::TcpListener,
 ) -> Result<(), End> {
-    server
-        .run(listener)
-        .await
-        .map_err(|error| End::Failed(format!("topic server: {error}")))
+    server.run(listener).await.map_err(|error| End::Failed(format!("topic server: {error}")))
 }

@@ -19,12 +19,8 @@ use campanile_process::telemetry;
 use tokio_util::sync::CancellationToken;
 
 /// What `--version` prints behind the name: release, commit, and the version of the link between the tiers.
-pub(crate) const VERSION: &str = concat!(
-    env!("CARGO_PKG_VERSION"),
-    " (commit ",
-    env!("CAMPANILE_COMMIT"),
-    ", link version 1)"
-);
+pub(crate) const VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("CAMPANILE_COMMIT"), ", link version 1)");
 
 /// Exit code for bad settings, ring or config.
 const BAD_SETTINGS: u8 = 2;
@@ -162,9 +158,7 @@ pub(crate) async fn listen(
 
 /// Listens, and says which option to change if that fails.
 pub(crate) async fn bind(address: SocketAddr, option: &str) -> Result<tokio::net::TcpListener, End> {
-    listen::bind(address, option)
-        .await
-        .map_err(|error| End::Failed(error.to_string()))
+    listen::bind(address, option).await.map_err(|error| End::Failed(error.to_string()))
 }
 
 /// Says on stdout where a listener listens.
@@ -187,10 +181,7 @@ pub(crate) async fn serve_admin(
     register_process(&mut process, env!("CARGO_PKG_VERSION"), env!("CAMPANILE_COMMIT"));
     registries.push(process);
     let listener = listen("admin", address, "--admin").await?;
-    let admin = Admin {
-        registries: registries.into_iter().map(Arc::new).collect(),
-        ready: Arc::new(ready),
-    };
+    let admin = Admin { registries: registries.into_iter().map(Arc::new).collect(), ready: Arc::new(ready) };
     tokio::spawn(admin::serve(listener, admin, end.clone()));
     Ok(())
 }

@@ -78,21 +78,14 @@ pub(crate) fn command() -> Command {
         .about("Run a whole cluster in this process, on loopback, to try it out (the default)")
         .after_help("Example:\n  campanile dev --gateways 3 --port 0");
     let command = arguments(arguments(command, DEV), SETTINGS);
-    arguments(
-        arguments(command, campanile_gateway::config::LIMITS),
-        campanile_topic_server::config::LIMITS,
-    )
+    arguments(arguments(command, campanile_gateway::config::LIMITS), campanile_topic_server::config::LIMITS)
 }
 
 /// Runs it until a signal ends it.
 pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
     common::run(|| {
-        let tables = [
-            DEV,
-            SETTINGS,
-            campanile_gateway::config::LIMITS,
-            campanile_topic_server::config::LIMITS,
-        ];
+        let tables =
+            [DEV, SETTINGS, campanile_gateway::config::LIMITS, campanile_topic_server::config::LIMITS];
         let (wanted, config) = resolve(matches, &tables, |resolver| {
             let common = Common::resolve(resolver);
             Wanted {
@@ -136,8 +129,7 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
                 dev.start_topic_server(&wanted, name, listener, rings.clone(), &rules);
             }
             for index in 0..wanted.gateways {
-                dev.start_gateway(&wanted, index, rings.clone(), &rules, &shutdown)
-                    .await?;
+                dev.start_gateway(&wanted, index, rings.clone(), &rules, &shutdown).await?;
             }
             dev.finish(&wanted, &shutdown).await
         })
@@ -165,9 +157,9 @@ async fn listen_as_example(
     let example = Ring::example_resized(members)?;
     if !free_ports {
         let listeners = listen_as(&example).await.map_err(|end| match end {
-            End::Failed(text) => End::Failed(format!(
-                "{text} (`--port 0` takes free ports, `--ring FILE` other addresses)"
-            )),
+            End::Failed(text) => {
+                End::Failed(format!("{text} (`--port 0` takes free ports, `--ring FILE` other addresses)"))
+            }
             end => end,
         })?;
         return Ok((RingSource::fixed(example), listeners));
@@ -194,17 +186,9 @@ impl Dev {
         rings: watch::Receiver<Arc<Ring>>,
         rules: &Arc<ArcSwap<TopicRules>>,
     ) {
-        let settings = campanile_topic_server::Settings {
-            name: name.clone(),
-            ..wanted.topic_server.clone()
-        };
-        let server = TopicServer::new(
-            settings,
-            rings,
-            Arc::clone(rules),
-            Arc::default(),
-            self.after_gateways.clone(),
-        );
+        let settings = campanile_topic_server::Settings { name: name.clone(), ..wanted.topic_server.clone() };
+        let server =
+            TopicServer::new(settings, rings, Arc::clone(rules), Arc::default(), self.after_gateways.clone());
         self.registries.push(topic_server_registry(&server, &name));
         common::announce("topic-server", &listener);
         self.topic_server_tasks.spawn(run_topic_server(server, listener));
@@ -226,14 +210,9 @@ impl Dev {
             })?
         };
         let listener = common::bind((Ipv4Addr::LOCALHOST, port).into(), "--port").await?;
-        let address = listener
-            .local_addr()
-            .map_err(|error| End::Failed(format!("gateway: {error}")))?;
+        let address = listener.local_addr().map_err(|error| End::Failed(format!("gateway: {error}")))?;
         let name = format!("gw-{}", index + 1);
-        let settings = campanile_gateway::Settings {
-            name: Some(name.clone()),
-            ..wanted.gateway.clone()
-        };
+        let settings = campanile_gateway::Settings { name: Some(name.clone()), ..wanted.gateway.clone() };
         let metrics = Arc::new(campanile_gateway::Metrics::default());
         let gateway = Gateway::new(settings, rings, Arc::clone(rules), metrics, shutdown.clone());
         self.registries.push(gateway_registry(&gateway, &name));

@@ -37,10 +37,7 @@ impl RingSource {
         let path = path.or_else(|| here.exists().then_some(here));
         match path {
             Some(path) => Self::read(path),
-            None => Ok(Self {
-                ring: Arc::new(Ring::example()),
-                file: None,
-            }),
+            None => Ok(Self { ring: Arc::new(Ring::example()), file: None }),
         }
     }
 
@@ -50,18 +47,12 @@ impl RingSource {
     /// Every fault of the file.
     pub(crate) fn read(path: &Path) -> Result<Self, Faults> {
         let (ring, text) = Ring::read(path)?;
-        Ok(Self {
-            ring: Arc::new(ring),
-            file: Some((path.to_owned(), text)),
-        })
+        Ok(Self { ring: Arc::new(ring), file: Some((path.to_owned(), text)) })
     }
 
     /// A ring that no file holds.
     pub(crate) fn fixed(ring: Ring) -> Self {
-        Self {
-            ring: Arc::new(ring),
-            file: None,
-        }
+        Self { ring: Arc::new(ring), file: None }
     }
 
     /// Logs which ring this is.
@@ -69,11 +60,9 @@ impl RingSource {
         let (version, members) = (self.ring.version(), self.ring.members().len());
         match &self.file {
             Some((path, _)) => tracing::info!(file = %path.display(), version, members, "ring"),
-            None => tracing::info!(
-                version,
-                members,
-                "ring compiled in; name a file with --ring to change it"
-            ),
+            None => {
+                tracing::info!(version, members, "ring compiled in; name a file with --ring to change it")
+            }
         }
     }
 
@@ -107,22 +96,22 @@ impl RingSource {
 }
 
 impl Config {
-    /// Reads a config file, with these settings as the keys that it may have.
+    /// Reads a config file, with these settings as the keys that it may have. The faults of what stands there come
+    /// beside it, so that those of its values can be named with them.
     ///
     /// # Errors
-    /// Every fault of the file.
-    pub(crate) fn read(path: &Path, keys: &[&'static [Setting]]) -> Result<Self, Faults> {
+    /// Why nothing of the file can be used.
+    pub(crate) fn read(path: &Path, keys: &[&'static [Setting]]) -> Result<(Self, Faults), Faults> {
         let shown = path.display().to_string();
         let text =
             read_text(path).map_err(|error| Fault::new(&*shown, format!("cannot be read: {error}")))?;
-        let file = ConfigFile::parse(&shown, text.clone(), keys, &[topics::KEY])?;
-        let rules = TopicRules::from_config(&file)?;
-        Ok(Self {
-            file,
-            rules,
-            path: path.to_owned(),
-            text,
-        })
+        let (file, mut faults) = ConfigFile::parse_leniently(&shown, text.clone(), keys, &[topics::KEY])?;
+        let rules = TopicRules::from_config(&file).unwrap_or_else(|in_rules| {
+            faults.extend(in_rules);
+            TopicRules::default()
+        });
+        let path = path.to_owned();
+        Ok((Self { file, rules, path, text }, faults))
     }
 
     /// The rules, from now on with the file's edits. Other settings stay as they were at the start.

@@ -43,10 +43,7 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
             let listener = common::bind(listen, "--listen").await?;
             let address = listener.local_addr().unwrap_or(listen);
             let name = settings.name.clone().unwrap_or_else(|| address.to_string());
-            let settings = Settings {
-                name: Some(name.clone()),
-                ..settings
-            };
+            let settings = Settings { name: Some(name.clone()), ..settings };
             let metrics = Arc::new(Metrics::default());
             let rings = source.follow(shutdown.reload.clone(), counting(&metrics.rings_refused));
             let rules = follow_rules(config, &shutdown, counting(&metrics.configs_refused));

@@ -35,24 +35,12 @@ enum End {
 
 /// The arguments of `campanile ring`.
 pub(crate) fn command() -> Command {
-    let name = || {
-        Arg::new("NAME")
-            .required(true)
-            .help("Name of the topic server, such as ts-c")
-    };
+    let name = || Arg::new("NAME").required(true).help("Name of the topic server, such as ts-c");
     let weight = || {
-        let arg = Arg::new("weight")
-            .long("weight")
-            .value_name("W")
-            .value_parser(value_parser!(u32));
+        let arg = Arg::new("weight").long("weight").value_name("W").value_parser(value_parser!(u32));
         arg.help("Share of the topics relative to the other members', 1 to 1000")
     };
-    let json = || {
-        Arg::new("json")
-            .long("json")
-            .action(ArgAction::SetTrue)
-            .help("Print one JSON object")
-    };
+    let json = || Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print one JSON object");
     Command::new("ring")
         .about("Check, show, compare and edit ring files")
         .subcommand_required(true)
@@ -90,11 +78,7 @@ pub(crate) fn command() -> Command {
             Command::new("add")
                 .about("Add a member, raise the version, and show what moves")
                 .args([edited_file(), name()])
-                .arg(
-                    Arg::new("ADDRESS")
-                        .required(true)
-                        .help("Where it is reached, such as 127.0.0.1:5003"),
-                )
+                .arg(Arg::new("ADDRESS").required(true).help("Where it is reached, such as 127.0.0.1:5003"))
                 .arg(weight().default_value("1"))
                 .after_help("Example:\n  campanile ring add ring.toml ts-c 127.0.0.1:5003 --weight 2"),
         )
@@ -115,12 +99,7 @@ pub(crate) fn command() -> Command {
                         .help("Where it is reached from now on, such as 127.0.0.1:5003"),
                 )
                 .arg(weight())
-                .group(
-                    ArgGroup::new("new")
-                        .args(["address", "weight"])
-                        .required(true)
-                        .multiple(true),
-                )
+                .group(ArgGroup::new("new").args(["address", "weight"]).required(true).multiple(true))
                 .after_help("Example:\n  campanile ring set ring.toml ts-c --weight 3"),
         )
         .after_help(
@@ -141,30 +120,16 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
         Some(("diff", matches)) => diff(matches),
         Some(("add", matches)) => change(matches, |shown, text| {
             let weight = matches.get_one("weight").copied().unwrap_or(1);
-            edit::add(
-                shown,
-                text,
-                text_of(matches, "NAME"),
-                text_of(matches, "ADDRESS"),
-                weight,
-            )
+            edit::add(shown, text, text_of(matches, "NAME"), text_of(matches, "ADDRESS"), weight)
         }),
-        Some(("remove", matches)) => change(matches, |shown, text| {
-            edit::remove(shown, text, text_of(matches, "NAME"))
-        }),
+        Some(("remove", matches)) => {
+            change(matches, |shown, text| edit::remove(shown, text, text_of(matches, "NAME")))
+        }
         Some(("set", matches)) => change(matches, |shown, text| {
             let address = matches.get_one::<String>("address").map(String::as_str);
-            edit::set(
-                shown,
-                text,
-                text_of(matches, "NAME"),
-                address,
-                matches.get_one("weight").copied(),
-            )
+            edit::set(shown, text, text_of(matches, "NAME"), address, matches.get_one("weight").copied())
         }),
-        _ => Err(End::Bad(
-            "ring: no such subcommand; see campanile ring --help".to_owned(),
-        )),
+        _ => Err(End::Bad("ring: no such subcommand; see campanile ring --help".to_owned())),
     };
     let (code, says) = match done.and_then(|output| print(&output)) {
         Ok(()) => return ExitCode::SUCCESS,
@@ -183,11 +148,7 @@ fn check(matches: &ArgMatches) -> Result<Vec<u8>, End> {
 
 fn show(matches: &ArgMatches) -> Result<Vec<u8>, End> {
     let (shown, ring) = ring_of(matches, "FILE")?;
-    let output = if matches.get_flag("json") {
-        show_json(&ring)
-    } else {
-        show_text(&shown, &ring)
-    };
+    let output = if matches.get_flag("json") { show_json(&ring) } else { show_text(&shown, &ring) };
     Ok(output.into())
 }
 
@@ -199,14 +160,8 @@ fn owner(matches: &ArgMatches) -> Result<Vec<u8>, End> {
         .flatten()
         .map(|topic| topic.as_encoded_bytes())
         .collect();
-    if let Some(topic) = topics
-        .iter()
-        .find(|topic| !(1..=TOPIC_BYTES).contains(&topic.len()))
-    {
-        return Err(End::Bad(format!(
-            "TOPIC: has {} bytes; a topic has 1 to {TOPIC_BYTES}",
-            topic.len()
-        )));
+    if let Some(topic) = topics.iter().find(|topic| !(1..=TOPIC_BYTES).contains(&topic.len())) {
+        return Err(End::Bad(format!("TOPIC: has {} bytes; a topic has 1 to {TOPIC_BYTES}", topic.len())));
     }
     let mut output = Vec::new();
     for topic in &topics {
@@ -221,10 +176,7 @@ fn owner(matches: &ArgMatches) -> Result<Vec<u8>, End> {
 }
 
 fn diff(matches: &ArgMatches) -> Result<Vec<u8>, End> {
-    if ["OLD", "NEW"]
-        .iter()
-        .all(|id| matches.get_one::<PathBuf>(id).is_some_and(|path| is_stdin(path)))
-    {
+    if ["OLD", "NEW"].iter().all(|id| matches.get_one::<PathBuf>(id).is_some_and(|path| is_stdin(path))) {
         return Err(End::Bad("OLD and NEW cannot both be standard input".to_owned()));
     }
     // Both are read before either ends the command: every fault is named.
@@ -256,9 +208,7 @@ fn change(
     };
     let shown = path.display().to_string();
     if is_stdin(path) {
-        return Err(End::Bad(
-            "standard input cannot be edited; name a file".to_owned(),
-        ));
+        return Err(End::Bad("standard input cannot be edited; name a file".to_owned()));
     }
     let text = read_text(path).map_err(|error| unreadable(&shown, &error))?;
     let edited = edit(&shown, &text).map_err(|error| match error {
@@ -310,15 +260,9 @@ fn ring_of(matches: &ArgMatches, id: &str) -> Result<(String, Ring), End> {
 
 fn read_stdin() -> io::Result<String> {
     let mut text = String::new();
-    io::stdin()
-        .lock()
-        .take(STDIN_BYTES + 1)
-        .read_to_string(&mut text)?;
+    io::stdin().lock().take(STDIN_BYTES + 1).read_to_string(&mut text)?;
     if text.len() as u64 > STDIN_BYTES {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "it is larger than 16 MiB",
-        ));
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 16 MiB"));
     }
     Ok(text)
 }

@@ -52,10 +52,7 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
             let shutdown = common::signals()?;
             let (address, option) = match listen {
                 Some(listen) => (Some(listen), "--listen".to_owned()),
-                None => (
-                    address_of(&source.ring, &name).await?,
-                    format!("the ring's address of {name}"),
-                ),
+                None => (address_of(&source.ring, &name).await?, format!("the ring's address of {name}")),
             };
             // Without one it ended above.
             let Some(address) = address else { return Ok(()) };

@@ -46,30 +46,21 @@ pub const LIMITS: &[Setting] = &[
     Setting {
         name: "max-frame",
         value: "BYTES",
-        kind: Kind::Bytes {
-            min: 1024,
-            max: 16 << 20,
-        },
+        kind: Kind::Bytes { min: 1024, max: 16 << 20 },
         default: "256 KiB",
         help: "Largest frame and largest message of a client; larger ones close the connection with 1009",
     },
     Setting {
         name: "client-outbox",
         value: "BYTES",
-        kind: Kind::Bytes {
-            min: 4096,
-            max: 4 << 30,
-        },
+        kind: Kind::Bytes { min: 4096, max: 4 << 30 },
         default: "1 MiB",
         help: "Queue to one client; when it is full, the client is closed with 1013 and may come back",
     },
     Setting {
         name: "client-send-buffer",
         value: "BYTES",
-        kind: Kind::Bytes {
-            min: 4096,
-            max: 64 << 20,
-        },
+        kind: Kind::Bytes { min: 4096, max: 64 << 20 },
         default: "128 KiB",
         help: "The kernel's send buffer of a client's socket",
     },
@@ -83,10 +74,7 @@ pub const LIMITS: &[Setting] = &[
     Setting {
         name: "owner-outbox",
         value: "BYTES",
-        kind: Kind::Bytes {
-            min: 65_536,
-            max: 4 << 30,
-        },
+        kind: Kind::Bytes { min: 65_536, max: 4 << 30 },
         default: "8 MiB",
         help: "Publishes queued for one topic server; when it is full, publishes are refused as overloaded",
     },
@@ -136,9 +124,7 @@ impl Settings {
                 send_buffer: to_usize(resolver.bytes("client-send-buffer")),
                 idle: resolver.seconds("idle-seconds"),
             },
-            session: channel::Limits {
-                channels: to_usize(resolver.count("channels-per-session")),
-            },
+            session: channel::Limits { channels: to_usize(resolver.count("channels-per-session")) },
             owner_outbox: to_usize(resolver.bytes("owner-outbox")),
             owner_deadline: resolver.seconds("owner-deadline-seconds"),
             drain,

@@ -23,7 +23,7 @@ pub struct Metrics {
     pub upgrades_refused: Family<Label, Counter>,
     /// Channels that are joined.
     pub channels: Gauge,
-    /// Joins that were refused, by reason.
+    /// Joins, and frames on topics that are not joined, that were refused, by reason.
     pub joins_refused: Family<Label, Counter>,
     /// Topics that the hub holds.
     pub topics: Gauge,
@@ -35,8 +35,10 @@ pub struct Metrics {
     pub deliveries_in: Counter,
     /// Messages queued for clients.
     pub deliveries_out: Counter,
-    /// Messages that were published while a subscribed topic had no link.
+    /// Messages that a joined channel missed and could not be given any more.
     pub missed: Counter,
+    /// Channels that came back with a position and were given all that they missed.
+    pub recovered: Counter,
     /// Subscribed topics whose counter began anew.
     pub new_epochs: Counter,
     /// Deliveries that came twice and were dropped.
@@ -63,16 +65,8 @@ impl Metrics {
     /// Puts every metric into the registry.
     pub fn register(&self, registry: &mut Registry) {
         let r = registry.sub_registry_with_prefix("campanile_gateway");
-        r.register(
-            "sessions",
-            "Client connections that are open",
-            self.sessions.clone(),
-        );
-        r.register(
-            "sessions_ended",
-            "Client connections that ended, by reason",
-            self.sessions_ended.clone(),
-        );
+        r.register("sessions", "Client connections that are open", self.sessions.clone());
+        r.register("sessions_ended", "Client connections that ended, by reason", self.sessions_ended.clone());
         r.register(
             "upgrades_refused",
             "WebSocket upgrades refused, by reason",
@@ -81,49 +75,30 @@ impl Metrics {
         r.register("channels", "Channels that are joined", self.channels.clone());
         r.register(
             "joins_refused",
-            "Joins refused, by reason",
+            "Joins, and frames on topics that are not joined, refused, by reason",
             self.joins_refused.clone(),
         );
-        r.register(
-            "topics",
-            "Topics with listeners here, or lately so",
-            self.topics.clone(),
-        );
-        r.register(
-            "publishes_accepted",
-            "Publishes acknowledged",
-            self.publishes_accepted.clone(),
-        );
+        r.register("topics", "Topics with listeners here, or lately so", self.topics.clone());
+        r.register("publishes_accepted", "Publishes acknowledged", self.publishes_accepted.clone());
         r.register(
             "publishes_refused",
             "Publishes that got an error, by reason",
             self.publishes_refused.clone(),
         );
-        r.register(
-            "deliveries_in",
-            "Messages from topic servers",
-            self.deliveries_in.clone(),
-        );
-        r.register(
-            "deliveries_out",
-            "Messages queued for clients",
-            self.deliveries_out.clone(),
-        );
+        r.register("deliveries_in", "Messages from topic servers", self.deliveries_in.clone());
+        r.register("deliveries_out", "Messages queued for clients", self.deliveries_out.clone());
         r.register(
             "missed",
-            "Messages published while a subscribed topic had no link, and not delivered",
+            "Messages that a joined channel missed and could not be given any more",
             self.missed.clone(),
         );
         r.register(
-            "new_epochs",
-            "Subscribed topics whose counter began anew",
-            self.new_epochs.clone(),
+            "recovered",
+            "Channels that came back with a position and got all that they missed",
+            self.recovered.clone(),
         );
-        r.register(
-            "repeated",
-            "Deliveries that came twice and were dropped",
-            self.repeated.clone(),
-        );
+        r.register("new_epochs", "Subscribed topics whose counter began anew", self.new_epochs.clone());
+        r.register("repeated", "Deliveries that came twice and were dropped", self.repeated.clone());
         r.register(
             "stale",
             "Messages from topic servers for subscriptions that are over",
@@ -134,34 +109,20 @@ impl Metrics {
             "Deliveries that came too early; the topic was subscribed anew",
             self.jumps.clone(),
         );
-        r.register(
-            "moved",
-            "Subscribed topics given up by their holder",
-            self.moved.clone(),
-        );
+        r.register("moved", "Subscribed topics given up by their holder", self.moved.clone());
         r.register("links", "Links to topic servers that are up", self.links.clone());
         r.register(
             "link_failures",
             "Links that broke or could not be opened, by member",
             self.link_failures.clone(),
         );
-        r.register(
-            "ring_version",
-            "Version of the newest ring",
-            self.ring_version.clone(),
-        );
+        r.register("ring_version", "Version of the newest ring", self.ring_version.clone());
         r.register("rings_refused", "Ring files refused", self.rings_refused.clone());
-        r.register(
-            "configs_refused",
-            "Config files refused",
-            self.configs_refused.clone(),
-        );
+        r.register("configs_refused", "Config files refused", self.configs_refused.clone());
     }
 
     pub(crate) fn ended(&self, ending: Ending) {
-        self.sessions_ended
-            .get_or_create(&[("reason", ending.word())])
-            .inc();
+        self.sessions_ended.get_or_create(&[("reason", ending.word())]).inc();
     }
 
     pub(crate) fn upgrade_refused(&self, reason: &'static str) {
@@ -169,15 +130,11 @@ impl Metrics {
     }
 
     pub(crate) fn join_refused(&self, reason: Reason) {
-        self.joins_refused
-            .get_or_create(&[("reason", reason.text())])
-            .inc();
+        self.joins_refused.get_or_create(&[("reason", reason.text())]).inc();
     }
 
     pub(crate) fn publish_refused(&self, reason: Reason) {
-        self.publishes_refused
-            .get_or_create(&[("reason", reason.text())])
-            .inc();
+        self.publishes_refused.get_or_create(&[("reason", reason.text())]).inc();
     }
 
     pub(crate) fn answered(&self, result: &Result<(Epoch, u64), Reason>) {

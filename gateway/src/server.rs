@@ -1,7 +1,7 @@
 //! A gateway from its listener to its orderly end.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -71,28 +71,12 @@ impl Gateway {
         shutdown: Shutdown,
     ) -> Self {
         let ring = Arc::clone(&rings.borrow());
-        metrics
-            .ring_version
-            .set(i64::try_from(ring.version()).unwrap_or(i64::MAX));
+        metrics.ring_version.set(i64::try_from(ring.version()).unwrap_or(i64::MAX));
         let (links, new_members) = Links::new(ring, settings.owner_outbox);
         let links = Arc::new(links);
-        let hub = Arc::new(Hub::new(
-            Arc::clone(&links),
-            Arc::clone(&metrics),
-            settings.owner_deadline,
-        ));
+        let hub = Arc::new(Hub::new(Arc::clone(&links), Arc::clone(&metrics), settings.owner_deadline));
         let clients = Clients::new(settings.client, Arc::clone(&metrics));
-        Self {
-            settings,
-            clients,
-            hub,
-            links,
-            new_members,
-            rules,
-            metrics,
-            rings,
-            shutdown,
-        }
+        Self { settings, clients, hub, links, new_members, rules, metrics, rings, shutdown }
     }
 
     /// Puts the gateway's numbers into a registry.
@@ -105,7 +89,17 @@ impl Gateway {
     pub fn readiness(&self) -> impl Fn() -> Readiness + Send + Sync + 'static {
         let links = Arc::clone(&self.links);
         let drain = self.shutdown.drain.clone();
-        move || readiness(&links.states(), links.ring().version(), drain.is_cancelled())
+        // An edit that adds a member makes no gateway unready that was ready before.
+        let all_tried = AtomicBool::new(false);
+        move || {
+            let mut states = links.states();
+            if all_tried.load(Ordering::Relaxed) {
+                states.iter_mut().for_each(|state| state.tried = true);
+            } else if states.iter().all(|state| state.tried) {
+                all_tried.store(true, Ordering::Relaxed);
+            }
+            readiness(&states, links.ring().version(), drain.is_cancelled())
+        }
     }
 
     /// Serves clients on this listener until the shutdown says otherwise.
@@ -122,17 +116,14 @@ impl Gateway {
             hub: Arc::clone(&self.hub),
             links: Arc::clone(&self.links),
             metrics: Arc::clone(&self.metrics),
+            shutdown: self.shutdown.clone(),
         };
         let mut tasks = tokio::task::JoinSet::new();
         for upstream in self.new_members {
-            tasks.spawn(
-                end.clone()
-                    .run_until_cancelled_owned(link::keep(upstream, shared.clone())),
-            );
+            tasks.spawn(end.clone().run_until_cancelled_owned(link::keep(upstream, shared.clone())));
         }
         tasks.spawn(
-            end.clone()
-                .run_until_cancelled_owned(tick(Arc::clone(&self.hub), Arc::clone(&self.links))),
+            end.clone().run_until_cancelled_owned(tick(Arc::clone(&self.hub), Arc::clone(&self.links))),
         );
         tasks.spawn(end.clone().run_until_cancelled_owned(follow_ring(
             self.rings.clone(),
@@ -187,9 +178,7 @@ async fn phoenix_socket(State(web): State<Arc<Web>>, mut request: Request<Body>)
         return response;
     };
     let phoenix = Arc::clone(&web.phoenix);
-    web.clients.welcome(upgrade, move |outbox| {
-        session::Session::new(version, phoenix, outbox)
-    });
+    web.clients.welcome(upgrade, move |outbox| session::Session::new(version, phoenix, outbox));
     response
 }
 
@@ -211,20 +200,10 @@ async fn tick(hub: Arc<Hub>, links: Arc<Links>) {
 async fn follow_ring(mut rings: watch::Receiver<Arc<Ring>>, shared: link::Shared, end: CancellationToken) {
     while rings.changed().await.is_ok() {
         let ring = Arc::clone(&rings.borrow_and_update());
-        shared
-            .metrics
-            .ring_version
-            .set(i64::try_from(ring.version()).unwrap_or(i64::MAX));
-        tracing::info!(
-            version = ring.version(),
-            members = ring.members().len(),
-            "ring adopted"
-        );
+        shared.metrics.ring_version.set(i64::try_from(ring.version()).unwrap_or(i64::MAX));
+        tracing::info!(version = ring.version(), members = ring.members().len(), "ring adopted");
         for upstream in shared.links.adopt(ring) {
-            tokio::spawn(
-                end.clone()
-                    .run_until_cancelled_owned(link::keep(upstream, shared.clone())),
-            );
+            tokio::spawn(end.clone().run_until_cancelled_owned(link::keep(upstream, shared.clone())));
         }
         shared.hub.settle();
     }
@@ -236,11 +215,7 @@ fn readiness(states: &[MemberState], ring_version: u64, draining: bool) -> Readi
     let tried = states.iter().all(|state| state.tried);
     let up = states.iter().any(|state| state.up);
     let ready = tried && up && !draining;
-    let missing: Vec<_> = states
-        .iter()
-        .filter(|state| !state.up)
-        .map(|state| &state.name)
-        .collect();
+    let missing: Vec<_> = states.iter().filter(|state| !state.up).map(|state| &state.name).collect();
     let body = format!(
         r#"{{"ready":{ready},"role":"gateway","draining":{draining},"ring_version":{ring_version},"missing":{missing:?}}}"#
     );
@@ -252,11 +227,7 @@ mod tests {
     use super::*;
 
     fn state(name: &str, up: bool, tried: bool) -> MemberState {
-        MemberState {
-            name: name.to_owned(),
-            up,
-            tried,
-        }
+        MemberState { name: name.to_owned(), up, tried }
     }
 
     #[test]

@@ -56,9 +56,7 @@ pub struct Readiness {
 
 impl fmt::Debug for Admin {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Admin")
-            .field("registries", &self.registries.len())
-            .finish_non_exhaustive()
+        out.debug_struct("Admin").field("registries", &self.registries.len()).finish_non_exhaustive()
     }
 }
 
@@ -102,10 +100,7 @@ fn router(admin: Admin) -> Router {
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(show_readiness))
         .fallback(|| async {
-            (
-                StatusCode::NOT_FOUND,
-                "not here; this port has /metrics, /healthz and /readyz\n",
-            )
+            (StatusCode::NOT_FOUND, "not here; this port has /metrics, /healthz and /readyz\n")
         })
         .with_state(admin)
 }
@@ -121,11 +116,7 @@ async fn show_metrics(State(admin): State<Admin>) -> Response {
 
 async fn show_readiness(State(admin): State<Admin>) -> Response {
     let Readiness { ready, body } = (admin.ready)();
-    let status = if ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [(CONTENT_TYPE, "application/json")], body).into_response()
 }
 

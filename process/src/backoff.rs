@@ -19,21 +19,13 @@ impl Backoff {
     /// least 1 ms, and `most` is at least `first`.
     pub fn new(first: Duration, most: Duration) -> Backoff {
         let first = first.max(SHORTEST);
-        Backoff {
-            first,
-            most: most.max(first),
-            step: first,
-        }
+        Backoff { first, most: most.max(first), step: first }
     }
 
     /// The next wait: between half of the step (`random` 0) and all of it (`random` 1); never zero.
     pub fn next(&mut self, random: f64) -> Duration {
         // Not a number counts as 1: the longest wait is the harmless one.
-        let random = if random.is_nan() {
-            1.0
-        } else {
-            random.clamp(0.0, 1.0)
-        };
+        let random = if random.is_nan() { 1.0 } else { random.clamp(0.0, 1.0) };
         let step = self.step;
         self.step = step.saturating_mul(2).min(self.most);
         let half = step / 2;

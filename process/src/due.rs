@@ -27,12 +27,7 @@ struct Due<T> {
 
 impl<T> Default for DueQueue<T> {
     fn default() -> Self {
-        Self {
-            inner: Mutex::new(Inner {
-                heap: BinaryHeap::new(),
-                count: 0,
-            }),
-        }
+        Self { inner: Mutex::new(Inner { heap: BinaryHeap::new(), count: 0 }) }
     }
 }
 

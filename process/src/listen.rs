@@ -75,11 +75,7 @@ pub async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 }
 
 fn open(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
@@ -145,15 +141,8 @@ mod tests {
     #[tokio::test]
     async fn an_address_of_another_machine_is_explained() {
         // 192.0.2.0/24 is reserved for documentation: no machine has it.
-        let error = bind(SocketAddr::from(([192, 0, 2, 1], 0)), "--admin")
-            .await
-            .unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("--admin 192.0.2.1:0: this machine does not have"),
-            "{error}"
-        );
+        let error = bind(SocketAddr::from(([192, 0, 2, 1], 0)), "--admin").await.unwrap_err();
+        assert!(error.to_string().starts_with("--admin 192.0.2.1:0: this machine does not have"), "{error}");
     }
 
     #[test]

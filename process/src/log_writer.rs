@@ -43,14 +43,7 @@ impl LogWriter<io::Stderr> {
 
 impl<F> LogWriter<F> {
     fn new(file: F, json: bool) -> Self {
-        LogWriter {
-            shared: Arc::new(Mutex::new(Shared {
-                file,
-                json,
-                lost: 0,
-                cut: false,
-            })),
-        }
+        LogWriter { shared: Arc::new(Mutex::new(Shared { file, json, lost: 0, cut: false })) }
     }
 }
 
@@ -114,9 +107,7 @@ impl<F: AsFd + Write> Shared<F> {
 
 impl<F> Clone for LogWriter<F> {
     fn clone(&self) -> Self {
-        LogWriter {
-            shared: Arc::clone(&self.shared),
-        }
+        LogWriter { shared: Arc::clone(&self.shared) }
     }
 }
 
@@ -222,10 +213,7 @@ mod tests {
     #[test]
     fn the_subscriber_writes_each_event_in_one_call() {
         let (mut reader, writer) = piped(true);
-        let subscriber = tracing_subscriber::fmt()
-            .json()
-            .with_writer(writer.clone())
-            .finish();
+        let subscriber = tracing_subscriber::fmt().json().with_writer(writer.clone()).finish();
         tracing::subscriber::with_default(subscriber, || tracing::info!(number = 1, "hello"));
         drop(writer);
         let mut text = String::new();

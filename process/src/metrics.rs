@@ -33,10 +33,7 @@ pub fn encode(registries: &[Arc<Registry>]) -> Result<String, fmt::Error> {
         encode_registry(&mut text, registry)?;
         merge(&mut families, &text);
     }
-    let mut all: String = families
-        .into_iter()
-        .flat_map(|family| [family.header, family.samples])
-        .collect();
+    let mut all: String = families.into_iter().flat_map(|family| [family.header, family.samples]).collect();
     all.push_str("# EOF\n");
     Ok(all)
 }
@@ -61,11 +58,7 @@ fn merge(families: &mut Vec<FamilyText>, text: &str) {
             current = known.unwrap_or(families.len());
             if is_new {
                 let (header, samples) = (String::new(), String::new());
-                families.push(FamilyText {
-                    name: name.to_owned(),
-                    header,
-                    samples,
-                });
+                families.push(FamilyText { name: name.to_owned(), header, samples });
             }
         }
         let Some(family) = families.get_mut(current) else {
@@ -104,26 +97,10 @@ impl Collector for ProcessCollector {
         };
         let number = |value: Option<u64>| value.map(|value| value as f64);
         let seconds = |value: Option<Duration>| value.map(|value| value.as_secs_f64());
-        gauge(
-            "process_resident_memory_bytes",
-            "Memory in RAM",
-            number(numbers.resident_bytes),
-        )?;
-        gauge(
-            "process_open_fds",
-            "Open file descriptors",
-            number(numbers.open_files),
-        )?;
-        gauge(
-            "process_max_fds",
-            "Limit of open file descriptors",
-            number(numbers.most_open_files),
-        )?;
-        gauge(
-            "process_start_time_seconds",
-            "Start, since 1970",
-            seconds(numbers.started),
-        )?;
+        gauge("process_resident_memory_bytes", "Memory in RAM", number(numbers.resident_bytes))?;
+        gauge("process_open_fds", "Open file descriptors", number(numbers.open_files))?;
+        gauge("process_max_fds", "Limit of open file descriptors", number(numbers.most_open_files))?;
+        gauge("process_start_time_seconds", "Start, since 1970", seconds(numbers.started))?;
         if let Some(cpu) = numbers.cpu {
             let counter = ConstCounter::new(cpu.as_secs_f64());
             let (name, help) = ("process_cpu_seconds", "Processor time used");
@@ -152,9 +129,7 @@ impl ProcessNumbers {
         ProcessNumbers {
             resident_bytes: value_after(&status, "VmRSS:").map(|kib| kib.saturating_mul(1024)),
             // The listing holds a descriptor of its own while it is read.
-            open_files: read_dir("/proc/self/fd")
-                .ok()
-                .map(|list| (list.count() as u64).saturating_sub(1)),
+            open_files: read_dir("/proc/self/fd").ok().map(|list| (list.count() as u64).saturating_sub(1)),
             most_open_files: getrlimit(Resource::Nofile).current,
             cpu: ticks(14).zip(ticks(15)).map(|(user, system)| user + system),
             started: boot.zip(ticks(22)).map(|(boot, since_boot)| boot + since_boot),
@@ -218,31 +193,21 @@ mod tests {
         let registry = [Arc::new(registry)];
         let value = |name: &str| -> f64 {
             let text = encode(&registry).unwrap();
-            let line = text
-                .lines()
-                .find_map(|line| line.strip_prefix(name))
-                .unwrap_or_else(|| panic!("{text}"));
+            let line =
+                text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{text}"));
             line.trim().parse().unwrap()
         };
         let text = encode(&registry).unwrap();
-        assert!(
-            text.contains("campanile_build_info{version=\"1.2.3\",commit=\"abc\"} 1"),
-            "{text}"
-        );
+        assert!(text.contains("campanile_build_info{version=\"1.2.3\",commit=\"abc\"} 1"), "{text}");
         assert!(value("process_resident_memory_bytes ") > 1e6);
         assert!(value("process_cpu_seconds_total ") >= 0.0);
         assert!(value("process_max_fds ") > 1.0);
         let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
         let started = value("process_start_time_seconds ");
-        assert!(
-            started > now - 86_400.0 && started < now + 2.0,
-            "{started} at {now}"
-        );
+        assert!(started > now - 86_400.0 && started < now + 2.0, "{started} at {now}");
         // Other tests of this process open files as well: many more than they do tell a fresh reading apart.
         let before = value("process_open_fds ");
-        let files: Vec<_> = (0..200)
-            .map(|_| std::fs::File::open("/proc/self/stat").unwrap())
-            .collect();
+        let files: Vec<_> = (0..200).map(|_| std::fs::File::open("/proc/self/stat").unwrap()).collect();
         assert!(value("process_open_fds ") >= before + 100.0);
         drop(files);
     }
@@ -251,10 +216,7 @@ mod tests {
     #[test]
     fn a_name_with_spaces_and_parentheses_shifts_no_field() {
         let stat = "7 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 101 102 13 14 15 16 17 18 103 20";
-        assert_eq!(
-            [14, 15, 22].map(|field| stat_field(stat, field)),
-            [Some(101), Some(102), Some(103)]
-        );
+        assert_eq!([14, 15, 22].map(|field| stat_field(stat, field)), [Some(101), Some(102), Some(103)]);
         assert_eq!(stat_field("", 14), None);
         assert_eq!(stat_field(stat, 99), None);
     }

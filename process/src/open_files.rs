@@ -18,10 +18,7 @@ pub struct OpenFiles {
 /// Raises the soft limit to the hard one, as any process may, and says what is in force then.
 pub fn raise_and_check() -> OpenFiles {
     let before = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: before.maximum,
-        maximum: before.maximum,
-    };
+    let raised = Rlimit { current: before.maximum, maximum: before.maximum };
     if before.current != before.maximum
         && let Err(error) = setrlimit(Resource::Nofile, raised)
     {
@@ -33,10 +30,7 @@ pub fn raise_and_check() -> OpenFiles {
 impl OpenFiles {
     fn with_limit(limit: Option<u64>) -> OpenFiles {
         let limit = limit.unwrap_or(u64::MAX);
-        OpenFiles {
-            limit,
-            connections: limit - RESERVE.min(limit / 2),
-        }
+        OpenFiles { limit, connections: limit - RESERVE.min(limit / 2) }
     }
 
     /// Warns when the limit leaves room for fewer than `wanted` connections, and says how to raise it. Whether it
@@ -87,13 +81,9 @@ mod tests {
         assert!(!files.warn_if_low(896));
         assert!(files.warn_if_low(897));
         let warning = files.warning(10_000);
-        for part in [
-            "is 1024",
-            "about 896 connections",
-            "10000 are wanted",
-            "`ulimit -Hn 10128`",
-            "LimitNOFILE=",
-        ] {
+        for part in
+            ["is 1024", "about 896 connections", "10000 are wanted", "`ulimit -Hn 10128`", "LimitNOFILE="]
+        {
             assert!(warning.contains(part), "{part} is not in: {warning}");
         }
     }

@@ -53,12 +53,7 @@ impl Shutdown {
     pub fn manual() -> Shutdown {
         let now = CancellationToken::new();
         let (bump, reload) = watch::channel(0);
-        Shutdown {
-            drain: now.child_token(),
-            now,
-            reload,
-            bump: Arc::new(bump),
-        }
+        Shutdown { drain: now.child_token(), now, reload, bump: Arc::new(bump) }
     }
 
     /// What SIGHUP does.

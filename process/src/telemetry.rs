@@ -24,21 +24,12 @@ pub fn start(filter: &str) -> Result<(), Fault> {
         Err(error) => {
             let advice =
                 "give a level (error, warn, info, debug, trace) or directives such as info,hyper=warn";
-            return Err(Fault::new(
-                "--log",
-                format!("{filter:?} is not a filter ({error}); {advice}"),
-            ));
+            return Err(Fault::new("--log", format!("{filter:?} is not a filter ({error}); {advice}")));
         }
     };
     let terminal = std::io::stderr().is_terminal();
-    let layer = fmt::layer()
-        .with_writer(LogWriter::stderr(!terminal))
-        .log_internal_errors(false);
-    let layer = if terminal {
-        layer.with_ansi(true).boxed()
-    } else {
-        layer.json().boxed()
-    };
+    let layer = fmt::layer().with_writer(LogWriter::stderr(!terminal)).log_internal_errors(false);
+    let layer = if terminal { layer.with_ansi(true).boxed() } else { layer.json().boxed() };
     // Only a second start in one process can fail here: the first one stands.
     let _ = registry().with(layer).with(filter).try_init();
     Ok(())

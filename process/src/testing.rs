@@ -8,11 +8,7 @@ pub(crate) struct Folder(PathBuf);
 
 impl Folder {
     pub(crate) fn new() -> Folder {
-        let name = format!(
-            "campanile-process-{}-{:016x}",
-            std::process::id(),
-            fastrand::u64(..)
-        );
+        let name = format!("campanile-process-{}-{:016x}", std::process::id(), fastrand::u64(..));
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir(&path).unwrap();
         Folder(path)

@@ -80,13 +80,7 @@ impl Follower {
         reload.mark_unchanged();
         let stirred = Arc::new(Notify::new());
         let watcher = watch_folder(&path, &stirred);
-        Follower {
-            path,
-            reported: Look::Text(seen),
-            reload,
-            stirred,
-            watcher,
-        }
+        Follower { path, reported: Look::Text(seen), reload, stirred, watcher }
     }
 
     async fn run(mut self, sender: mpsc::Sender<io::Result<String>>) {
@@ -173,13 +167,7 @@ fn watch_folder(path: &Path, stirred: &Arc<Notify>) -> Option<RecommendedWatcher
             stirred.notify_one();
         }
     });
-    watcher
-        .and_then(|mut watcher| {
-            watcher
-                .watch(folder, RecursiveMode::NonRecursive)
-                .map(|()| watcher)
-        })
-        .ok()
+    watcher.and_then(|mut watcher| watcher.watch(folder, RecursiveMode::NonRecursive).map(|()| watcher)).ok()
 }
 
 fn may_change_content(kind: EventKind) -> bool {
@@ -189,10 +177,7 @@ fn may_change_content(kind: EventKind) -> bool {
 /// A pipe or a device could keep its reader for ever.
 fn read_plain(path: &Path) -> io::Result<String> {
     if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(
-            ErrorKind::InvalidInput,
-            "this is not a plain file",
-        ));
+        return Err(io::Error::new(ErrorKind::InvalidInput, "this is not a plain file"));
     }
     read_text(path)
 }

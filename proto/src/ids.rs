@@ -10,6 +10,9 @@ pub fn speaks(version: u32) -> bool {
     version != 0 && (version == LINK_VERSION || version + 1 == LINK_VERSION)
 }
 
+/// Longest idempotency key, in bytes.
+pub const KEY_BYTES: usize = 64;
+
 /// How many unanswered publishes of one gateway a topic remembers the offsets of (rule L5).
 pub const WINDOW: usize = 4096;
 
@@ -45,10 +48,7 @@ impl Subscription {
 
     /// From how it travels.
     pub fn from_wire(number: u64) -> Self {
-        Self {
-            slot: number as u32,
-            generation: (number >> 32) as u32,
-        }
+        Self { slot: number as u32, generation: (number >> 32) as u32 }
     }
 }
 

@@ -77,6 +77,8 @@ pub struct Publish {
     pub resend_epoch: Option<Epoch>,
     /// What is published.
     pub message: Message,
+    /// Idempotency key, 1 to 64 bytes.
+    pub key: Option<Bytes>,
 }
 
 /// Gateway to topic server.
@@ -143,6 +145,8 @@ pub enum Refusal {
     UnknownOutcome,
     /// A number that the server has seen pass and did not accept.
     StaleNumber,
+    /// The idempotency key came before, with another event or payload.
+    KeyReused,
 }
 
 /// What a read finds.

@@ -9,8 +9,10 @@ use bytes::Bytes;
 use crate::generated as g;
 use crate::generated::gateway_item::Item as GatewayItem;
 use crate::generated::topic_server_item::Item as TopicServerItem;
-use crate::ids::{EVENT_BYTES, Epoch, Incarnation, Subscription, TOPIC_BYTES};
-use crate::message::{Encoding, Found, FromGateway, FromTopicServer, Hello, Message, Publish, Refusal, Welcome};
+use crate::ids::{EVENT_BYTES, Epoch, Incarnation, KEY_BYTES, Subscription, TOPIC_BYTES};
+use crate::message::{
+    Encoding, Found, FromGateway, FromTopicServer, Hello, Message, Publish, Refusal, Welcome,
+};
 
 /// A message that breaks the protocol. The link that it came on ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,13 +64,12 @@ pub fn encode_gateway_item(item: FromGateway) -> g::GatewayItem {
             ring_version: hello.ring_version,
             ring_digest: hello.ring_digest,
         }),
-        FromGateway::Subscribe { subscription, topic } => GatewayItem::Subscribe(g::Subscribe {
-            subscription: subscription.to_wire(),
-            topic,
-        }),
-        FromGateway::Unsubscribe { subscription } => GatewayItem::Unsubscribe(g::Unsubscribe {
-            subscription: subscription.to_wire(),
-        }),
+        FromGateway::Subscribe { subscription, topic } => {
+            GatewayItem::Subscribe(g::Subscribe { subscription: subscription.to_wire(), topic })
+        }
+        FromGateway::Unsubscribe { subscription } => {
+            GatewayItem::Unsubscribe(g::Unsubscribe { subscription: subscription.to_wire() })
+        }
         FromGateway::Publish(publish) => GatewayItem::Publish(g::Publish {
             slot: publish.slot,
             topic: publish.topic,
@@ -79,6 +80,7 @@ pub fn encode_gateway_item(item: FromGateway) -> g::GatewayItem {
             encoding: encode_encoding(publish.message.encoding),
             event: publish.message.event,
             payload: publish.message.payload,
+            key: publish.key.unwrap_or_default(),
         }),
         FromGateway::Read { subscription, epoch, from } => {
             GatewayItem::Read(g::Read { subscription: subscription.to_wire(), epoch: epoch.0, from })
@@ -107,9 +109,9 @@ pub fn decode_gateway_item(item: g::GatewayItem) -> Result<FromGateway, BadMessa
             subscription: Subscription::from_wire(subscribe.subscription),
             topic: topic(subscribe.topic)?,
         },
-        GatewayItem::Unsubscribe(unsubscribe) => FromGateway::Unsubscribe {
-            subscription: Subscription::from_wire(unsubscribe.subscription),
-        },
+        GatewayItem::Unsubscribe(unsubscribe) => {
+            FromGateway::Unsubscribe { subscription: Subscription::from_wire(unsubscribe.subscription) }
+        }
         GatewayItem::Publish(publish) => FromGateway::Publish(Publish {
             slot: publish.slot,
             topic: topic(publish.topic)?,
@@ -118,6 +120,7 @@ pub fn decode_gateway_item(item: g::GatewayItem) -> Result<FromGateway, BadMessa
             time_left: Duration::from_millis(u64::from(publish.time_left_ms)),
             resend_epoch: (publish.resend_epoch != 0).then_some(Epoch(publish.resend_epoch)),
             message: message(publish.encoding, publish.event, publish.payload)?,
+            key: key(publish.key)?,
         }),
         GatewayItem::Read(read) => FromGateway::Read {
             subscription: Subscription::from_wire(read.subscription),
@@ -139,20 +142,14 @@ pub fn encode_topic_server_item(item: FromTopicServer) -> g::TopicServerItem {
             ring_version: welcome.ring_version,
             ring_digest: welcome.ring_digest,
         }),
-        FromTopicServer::Subscribed {
-            subscription,
-            epoch,
-            offset,
-        } => TopicServerItem::Subscribed(g::Subscribed {
-            subscription: subscription.to_wire(),
-            epoch: epoch.0,
-            offset,
-        }),
-        FromTopicServer::Deliver {
-            subscription,
-            offset,
-            message,
-        } => TopicServerItem::Deliver(g::Deliver {
+        FromTopicServer::Subscribed { subscription, epoch, offset } => {
+            TopicServerItem::Subscribed(g::Subscribed {
+                subscription: subscription.to_wire(),
+                epoch: epoch.0,
+                offset,
+            })
+        }
+        FromTopicServer::Deliver { subscription, offset, message } => TopicServerItem::Deliver(g::Deliver {
             subscription: subscription.to_wire(),
             offset,
             encoding: encode_encoding(message.encoding),
@@ -162,17 +159,9 @@ pub fn encode_topic_server_item(item: FromTopicServer) -> g::TopicServerItem {
         FromTopicServer::Missed { subscription, epoch, from, found } => {
             TopicServerItem::Missed(encode_missed(subscription, epoch, from, found))
         }
-        FromTopicServer::Published {
-            slot,
-            number,
-            epoch,
-            offset,
-        } => TopicServerItem::Published(g::Published {
-            slot,
-            number,
-            epoch: epoch.0,
-            offset,
-        }),
+        FromTopicServer::Published { slot, number, epoch, offset } => {
+            TopicServerItem::Published(g::Published { slot, number, epoch: epoch.0, offset })
+        }
         FromTopicServer::PublishRefused { slot, number, reason } => {
             TopicServerItem::PublishRefused(g::PublishRefused {
                 slot,
@@ -186,10 +175,9 @@ pub fn encode_topic_server_item(item: FromTopicServer) -> g::TopicServerItem {
                 reason: encode_refusal(reason),
             })
         }
-        FromTopicServer::Moved { subscription, offset } => TopicServerItem::Moved(g::Moved {
-            subscription: subscription.to_wire(),
-            offset,
-        }),
+        FromTopicServer::Moved { subscription, offset } => {
+            TopicServerItem::Moved(g::Moved { subscription: subscription.to_wire(), offset })
+        }
         FromTopicServer::Ping(id) => TopicServerItem::Ping(g::Ping { id }),
         FromTopicServer::Pong(id) => TopicServerItem::Pong(g::Pong { id }),
     };
@@ -274,6 +262,14 @@ fn topic(topic: Bytes) -> Result<Bytes, BadMessage> {
     }
 }
 
+fn key(key: Bytes) -> Result<Option<Bytes>, BadMessage> {
+    match key.len() {
+        0 => Ok(None),
+        1..=KEY_BYTES => Ok(Some(key)),
+        _ => Err(BadMessage("a key above 64 bytes")),
+    }
+}
+
 fn message(encoding: i32, event: Bytes, payload: Bytes) -> Result<Message, BadMessage> {
     if !EVENT_BYTES.contains(&event.len()) {
         return Err(BadMessage("an event outside 1 to 255 bytes"));
@@ -283,27 +279,15 @@ fn message(encoding: i32, event: Bytes, payload: Bytes) -> Result<Message, BadMe
         Ok(g::Encoding::Binary) => Encoding::Binary,
         Err(_) => return Err(BadMessage("an unknown payload encoding")),
     };
-    Ok(Message {
-        encoding,
-        event,
-        payload,
-    })
+    Ok(Message { encoding, event, payload })
 }
 
 fn incarnation(number: u64) -> Result<Incarnation, BadMessage> {
-    if number == 0 {
-        Err(BadMessage("an incarnation of 0"))
-    } else {
-        Ok(Incarnation(number))
-    }
+    if number == 0 { Err(BadMessage("an incarnation of 0")) } else { Ok(Incarnation(number)) }
 }
 
 fn epoch(number: u64) -> Result<Epoch, BadMessage> {
-    if number == 0 {
-        Err(BadMessage("an epoch of 0"))
-    } else {
-        Ok(Epoch(number))
-    }
+    if number == 0 { Err(BadMessage("an epoch of 0")) } else { Ok(Epoch(number)) }
 }
 
 fn encode_encoding(encoding: Encoding) -> i32 {
@@ -321,6 +305,7 @@ fn encode_refusal(reason: Refusal) -> i32 {
         Refusal::Draining => g::Refusal::Draining.into(),
         Refusal::UnknownOutcome => g::Refusal::UnknownOutcome.into(),
         Refusal::StaleNumber => g::Refusal::StaleNumber.into(),
+        Refusal::KeyReused => g::Refusal::KeyReused.into(),
     }
 }
 
@@ -332,6 +317,7 @@ fn refusal(reason: i32) -> Result<Refusal, BadMessage> {
         Ok(g::Refusal::Draining) => Ok(Refusal::Draining),
         Ok(g::Refusal::UnknownOutcome) => Ok(Refusal::UnknownOutcome),
         Ok(g::Refusal::StaleNumber) => Ok(Refusal::StaleNumber),
+        Ok(g::Refusal::KeyReused) => Ok(Refusal::KeyReused),
         Ok(g::Refusal::Unspecified) | Err(_) => Err(BadMessage("an unknown reason for a refusal")),
     }
 }

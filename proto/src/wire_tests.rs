@@ -10,10 +10,7 @@ fn json(payload: &'static [u8]) -> Message {
 }
 
 fn from_gateway() -> Vec<FromGateway> {
-    let subscription = Subscription {
-        slot: 3,
-        generation: 9,
-    };
+    let subscription = Subscription { slot: 3, generation: 9 };
     vec![
         FromGateway::Hello(Hello {
             link_version: 1,
@@ -25,10 +22,7 @@ fn from_gateway() -> Vec<FromGateway> {
             ring_version: 4,
             ring_digest: u64::MAX,
         }),
-        FromGateway::Subscribe {
-            subscription,
-            topic: Bytes::from_static(b"topics:matrix"),
-        },
+        FromGateway::Subscribe { subscription, topic: Bytes::from_static(b"topics:matrix") },
         FromGateway::Unsubscribe { subscription },
         FromGateway::Publish(Publish {
             slot: 1,
@@ -38,6 +32,7 @@ fn from_gateway() -> Vec<FromGateway> {
             time_left: Duration::from_millis(4_999),
             resend_epoch: Some(Epoch(1)),
             message: json(b"{}"),
+            key: Some(Bytes::from_static(b"key")),
         }),
         FromGateway::Read { subscription, epoch: Epoch(4), from: u64::MAX },
         FromGateway::Ping(1),
@@ -46,10 +41,7 @@ fn from_gateway() -> Vec<FromGateway> {
 }
 
 fn from_topic_server() -> Vec<FromTopicServer> {
-    let subscription = Subscription {
-        slot: u32::MAX,
-        generation: u32::MAX,
-    };
+    let subscription = Subscription { slot: u32::MAX, generation: u32::MAX };
     let mut all = vec![
         FromTopicServer::Welcome(Welcome {
             link_version: 1,
@@ -58,34 +50,28 @@ fn from_topic_server() -> Vec<FromTopicServer> {
             ring_version: 4,
             ring_digest: 6,
         }),
-        FromTopicServer::Subscribed {
-            subscription,
-            epoch: Epoch(1),
-            offset: 0,
-        },
-        FromTopicServer::Deliver {
-            subscription,
-            offset: 1,
-            message: json(b"{\"a\":1}"),
-        },
-        FromTopicServer::Published {
-            slot: 1,
-            number: 2,
-            epoch: Epoch(3),
-            offset: 4,
-        },
-        FromTopicServer::Moved {
-            subscription,
-            offset: 4,
-        },
+        FromTopicServer::Subscribed { subscription, epoch: Epoch(1), offset: 0 },
+        FromTopicServer::Deliver { subscription, offset: 1, message: json(b"{\"a\":1}") },
+        FromTopicServer::Published { slot: 1, number: 2, epoch: Epoch(3), offset: 4 },
+        FromTopicServer::Moved { subscription, offset: 4 },
         FromTopicServer::Missed {
             subscription,
             epoch: Epoch(2),
             from: 7,
             found: Found::Messages(vec![json(b"{}"), json(b"")]),
         },
-        FromTopicServer::Missed { subscription, epoch: Epoch(2), from: 7, found: Found::Gone { oldest: Some(9) } },
-        FromTopicServer::Missed { subscription, epoch: Epoch(2), from: 7, found: Found::Gone { oldest: None } },
+        FromTopicServer::Missed {
+            subscription,
+            epoch: Epoch(2),
+            from: 7,
+            found: Found::Gone { oldest: Some(9) },
+        },
+        FromTopicServer::Missed {
+            subscription,
+            epoch: Epoch(2),
+            from: 7,
+            found: Found::Gone { oldest: None },
+        },
         FromTopicServer::Ping(0),
         FromTopicServer::Pong(0),
     ];
@@ -96,12 +82,9 @@ fn from_topic_server() -> Vec<FromTopicServer> {
         Refusal::Draining,
         Refusal::UnknownOutcome,
         Refusal::StaleNumber,
+        Refusal::KeyReused,
     ] {
-        all.push(FromTopicServer::PublishRefused {
-            slot: 1,
-            number: 2,
-            reason,
-        });
+        all.push(FromTopicServer::PublishRefused { slot: 1, number: 2, reason });
         all.push(FromTopicServer::SubscribeRefused { subscription, reason });
     }
     all
@@ -119,10 +102,7 @@ fn topic_server_batch() -> g::TopicServerBatch {
     g::TopicServerBatch {
         ring_version: 1,
         age_us: 17,
-        items: from_topic_server()
-            .into_iter()
-            .map(encode_topic_server_item)
-            .collect(),
+        items: from_topic_server().into_iter().map(encode_topic_server_item).collect(),
     }
 }
 
@@ -180,10 +160,7 @@ fn what_is_out_of_bounds_is_refused() {
 #[test]
 fn no_bytes_panic_the_link_decoder() {
     let mut random = fastrand::Rng::with_seed(0x00ca_3bad);
-    let seeds = [
-        gateway_batch().encode_to_vec(),
-        topic_server_batch().encode_to_vec(),
-    ];
+    let seeds = [gateway_batch().encode_to_vec(), topic_server_batch().encode_to_vec()];
     let mut accepted = 0_u32;
     for round in 0..1_000_000_u32 {
         let mut input: Vec<u8> = if round % 4 == 0 {
@@ -191,11 +168,7 @@ fn no_bytes_panic_the_link_decoder() {
         } else {
             // A stretch of a good batch, so that most of the input is meaningful.
             let seed = &seeds[random.usize(0..seeds.len())];
-            let start = if random.bool() {
-                0
-            } else {
-                random.usize(0..seed.len())
-            };
+            let start = if random.bool() { 0 } else { random.usize(0..seed.len()) };
             seed[start..random.usize(start..=seed.len())].to_vec()
         };
         for _ in 0..random.usize(0..4) {
@@ -217,8 +190,5 @@ fn no_bytes_panic_the_link_decoder() {
             accepted += batch.items.into_iter().flat_map(decode_topic_server_item).count() as u32;
         }
     }
-    assert!(
-        accepted > 10_000,
-        "the inputs are too wild to test anything: {accepted} items accepted"
-    );
+    assert!(accepted > 10_000, "the inputs are too wild to test anything: {accepted} items accepted");
 }

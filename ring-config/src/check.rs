@@ -71,15 +71,9 @@ impl Draft {
 
     /// The values, if neither reading (whose findings come in) nor the checks here found a fault.
     pub(crate) fn check(self, mut findings: Findings) -> Result<(u64, u32, Vec<Member>), Findings> {
-        let version = self
-            .version
-            .and_then(|version| check_version(&version, &mut findings));
-        let virtual_nodes = self
-            .virtual_nodes
-            .and_then(|found| check_virtual_nodes(&found, &mut findings));
-        let members = self
-            .members
-            .map(|members| check_members(members, self.at, &mut findings));
+        let version = self.version.and_then(|version| check_version(&version, &mut findings));
+        let virtual_nodes = self.virtual_nodes.and_then(|found| check_virtual_nodes(&found, &mut findings));
+        let members = self.members.map(|members| check_members(members, self.at, &mut findings));
         if let (Some((virtual_nodes, at)), Some(members)) = (virtual_nodes, &members) {
             check_points(virtual_nodes, at, members, &mut findings);
         }
@@ -95,11 +89,7 @@ impl Draft {
 impl Findings {
     /// Adds a fault of what stands at `at`.
     pub(crate) fn add(&mut self, at: Option<usize>, text: impl Into<String>) {
-        self.0.push(Finding {
-            at,
-            text: text.into(),
-            first: None,
-        });
+        self.0.push(Finding { at, text: text.into(), first: None });
     }
 
     /// Adds a fault of what stands at `at` and repeats what stands at `first`.
@@ -110,18 +100,12 @@ impl Findings {
     /// The faults of the file `shown` with this text: first those of the file as a whole, then by line.
     pub(crate) fn into_faults(mut self, shown: &str, text: &str) -> Faults {
         // Found once, not per fault: a long file may hold a fault in every line.
-        let ends: Vec<usize> = text
-            .bytes()
-            .zip(0..)
-            .filter(|(byte, _)| *byte == b'\n')
-            .map(|(_, at)| at)
-            .collect();
+        let ends: Vec<usize> =
+            text.bytes().zip(0..).filter(|(byte, _)| *byte == b'\n').map(|(_, at)| at).collect();
         let line = |at| 1 + ends.partition_point(|end| *end < at);
         self.0.sort_by_key(|finding| finding.at);
         let faults = self.0.into_iter().map(|finding| {
-            let again = finding
-                .first
-                .map(|first| format!(" (first in line {})", line(first)));
+            let again = finding.first.map(|first| format!(" (first in line {})", line(first)));
             let place = match finding.at {
                 Some(at) => format!("{shown}:{}", line(at)),
                 None => shown.to_owned(),
@@ -134,10 +118,7 @@ impl Findings {
 
 fn check_version(version: &Found<i64>, findings: &mut Findings) -> Option<u64> {
     if version.value < 1 {
-        findings.add(
-            version.at,
-            format!("version is {}; it must be from 1 to {}", version.value, i64::MAX),
-        );
+        findings.add(version.at, format!("version is {}; it must be from 1 to {}", version.value, i64::MAX));
     }
     u64::try_from(version.value).ok()
 }
@@ -146,10 +127,7 @@ fn check_virtual_nodes(found: &Found<i64>, findings: &mut Findings) -> Option<(u
     match u32::try_from(found.value) {
         Ok(number @ 1..=VIRTUAL_NODES_MAX) => Some((number, found.at)),
         _ => {
-            let says = format!(
-                "virtual_nodes is {}; it must be from 1 to {VIRTUAL_NODES_MAX}",
-                found.value
-            );
+            let says = format!("virtual_nodes is {}; it must be from 1 to {VIRTUAL_NODES_MAX}", found.value);
             findings.add(found.at, says);
             None
         }
@@ -162,10 +140,7 @@ fn check_members(drafts: Vec<DraftMember>, at: Option<usize>, findings: &mut Fin
     }
     if drafts.len() > MEMBERS_MAX {
         let at = drafts[MEMBERS_MAX].at;
-        findings.add(
-            at,
-            format!("{} members; at most {MEMBERS_MAX} are allowed", drafts.len()),
-        );
+        findings.add(at, format!("{} members; at most {MEMBERS_MAX} are allowed", drafts.len()));
     }
     let (mut names, mut addresses) = (HashMap::new(), HashMap::new());
     let members = drafts.into_iter().filter_map(|draft| {
@@ -179,35 +154,27 @@ fn check_members(drafts: Vec<DraftMember>, at: Option<usize>, findings: &mut Fin
             }
             name.value
         });
-        let address = draft
-            .address
-            .and_then(|address| match canonical_address(&address.value) {
-                Ok(canonical) => {
-                    if let Some(&first) = addresses.get(&canonical) {
-                        findings.add_repeated(
-                            address.at,
-                            format!("address {canonical:?} stands twice"),
-                            first,
-                        );
-                    } else {
-                        addresses.insert(canonical.clone(), address.at);
-                    }
-                    Some(canonical)
+        let address = draft.address.and_then(|address| match canonical_address(&address.value) {
+            Ok(canonical) => {
+                if let Some(&first) = addresses.get(&canonical) {
+                    findings.add_repeated(address.at, format!("address {canonical:?} stands twice"), first);
+                } else {
+                    addresses.insert(canonical.clone(), address.at);
                 }
-                Err(fault) => {
-                    findings.add(address.at, fault);
-                    None
-                }
-            });
-        let weight = draft
-            .weight
-            .and_then(|weight| match fault_in_weight(weight.value) {
-                Some(fault) => {
-                    findings.add(weight.at, fault);
-                    None
-                }
-                None => u32::try_from(weight.value).ok(),
-            });
+                Some(canonical)
+            }
+            Err(fault) => {
+                findings.add(address.at, fault);
+                None
+            }
+        });
+        let weight = draft.weight.and_then(|weight| match fault_in_weight(weight.value) {
+            Some(fault) => {
+                findings.add(weight.at, fault);
+                None
+            }
+            None => u32::try_from(weight.value).ok(),
+        });
         Some(Member::new(name?, address?, weight?))
     });
     members.collect()

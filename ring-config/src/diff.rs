@@ -38,19 +38,12 @@ impl Movement {
             let (from, to) = (&old.members()[usize::from(from)], &new.members()[usize::from(to)]);
             if length > 0 && !from.is_same_process(to) {
                 total += length;
-                flows.push(Flow {
-                    from: from.clone(),
-                    to: to.clone(),
-                    share: fraction(length),
-                });
+                flows.push(Flow { from: from.clone(), to: to.clone(), share: fraction(length) });
             }
         }
         // The largest first; among equals the order of names, in which they stand already.
         flows.sort_by(|one, other| other.share.total_cmp(&one.share));
-        Self {
-            flows,
-            share: fraction(total),
-        }
+        Self { flows, share: fraction(total) }
     }
 
     /// The part of all topics that gets another owner, from 0 to 1.
@@ -69,12 +62,7 @@ fn for_each_arc(old: &[Point], new: &[Point], mut tell: impl FnMut(u16, u16, u12
     let (Some(first_old), Some(first_new)) = (old.first(), new.first()) else {
         return;
     };
-    let last = old
-        .last()
-        .into_iter()
-        .chain(new.last())
-        .map(|point| point.position)
-        .max();
+    let last = old.last().into_iter().chain(new.last()).map(|point| point.position).max();
     // The first arc starts behind the last point and reaches over the end of the numbers.
     let mut before = last.map_or(0, i128::from) - (WHOLE as i128);
     let (mut old_at, mut new_at) = (0, 0);
@@ -85,11 +73,7 @@ fn for_each_arc(old: &[Point], new: &[Point], mut tell: impl FnMut(u16, u16, u12
         };
         let length = (i128::from(position) - before) as u128;
         // Behind its last point a ring goes on with its first one.
-        tell(
-            from.unwrap_or(first_old).member,
-            to.unwrap_or(first_new).member,
-            length,
-        );
+        tell(from.unwrap_or(first_old).member, to.unwrap_or(first_new).member, length);
         before = i128::from(position);
         old_at += usize::from(from.is_some_and(|point| point.position == position));
         new_at += usize::from(to.is_some_and(|point| point.position == position));
@@ -109,15 +93,10 @@ mod tests {
 
     fn arcs(old: &[(u64, u16)], new: &[(u64, u16)]) -> Vec<(u16, u16, u128)> {
         let points = |points: &[(u64, u16)]| -> Vec<Point> {
-            points
-                .iter()
-                .map(|&(position, member)| Point { position, member })
-                .collect()
+            points.iter().map(|&(position, member)| Point { position, member }).collect()
         };
         let mut arcs = Vec::new();
-        for_each_arc(&points(old), &points(new), |from, to, length| {
-            arcs.push((from, to, length))
-        });
+        for_each_arc(&points(old), &points(new), |from, to, length| arcs.push((from, to, length)));
         arcs
     }
 
@@ -157,13 +136,8 @@ mod tests {
         let old = ring(&[("a", 1, 1), ("b", 2, 1)]);
         let new = ring(&[("a", 1, 1), ("b", 3, 1)]);
         let movement = Movement::between(&old, &new);
-        let [flow] = movement.flows() else {
-            panic!("{movement:?}")
-        };
-        assert_eq!(
-            (flow.from.address(), flow.to.address()),
-            ("127.0.0.1:2", "127.0.0.1:3")
-        );
+        let [flow] = movement.flows() else { panic!("{movement:?}") };
+        assert_eq!((flow.from.address(), flow.to.address()), ("127.0.0.1:2", "127.0.0.1:3"));
         assert_eq!(flow.share, old.shares()[1]);
     }
 
@@ -182,17 +156,11 @@ mod tests {
             }
         }
         for flow in movement.flows() {
-            let seen = seen
-                .remove(&(flow.from.name().into(), flow.to.name().into()))
-                .unwrap_or(0);
+            let seen = seen.remove(&(flow.from.name().into(), flow.to.name().into())).unwrap_or(0);
             let sampled = f64::from(seen) / f64::from(topics);
             assert!((sampled - flow.share).abs() < 0.012, "{flow:?} {sampled}");
         }
         assert_eq!(seen, BTreeMap::new());
-        assert_eq!(
-            movement.flows()[0].from.name(),
-            "c",
-            "the largest first: {movement:?}"
-        );
+        assert_eq!(movement.flows()[0].from.name(), "c", "the largest first: {movement:?}");
     }
 }

@@ -134,9 +134,7 @@ pub fn set(
     let mut faults = Faults::default();
     let address = address.and_then(|given| check_address(shown, Some(&before), name, given, &mut faults));
     faults.extend(
-        weight
-            .and_then(|weight| fault_in_weight(weight.into()))
-            .map(|fault| Fault::new(shown, fault)),
+        weight.and_then(|weight| fault_in_weight(weight.into())).map(|fault| Fault::new(shown, fault)),
     );
     faults.or(())?;
     let address = address.filter(|address| address != member.address());
@@ -178,25 +176,16 @@ fn edit(
 
 /// The new text with the byte order mark and the line ends of the old one, both of which toml_edit drops.
 fn with_line_ends_of(old: &str, new: &str) -> String {
-    let mark = if old.starts_with(BYTE_ORDER_MARK) {
-        BYTE_ORDER_MARK
-    } else {
-        ""
-    };
+    let mark = if old.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK } else { "" };
     let new = new.replace("\r\n", "\n");
-    if old.contains("\r\n") {
-        format!("{mark}{}", new.replace('\n', "\r\n"))
-    } else {
-        format!("{mark}{new}")
-    }
+    if old.contains("\r\n") { format!("{mark}{}", new.replace('\n', "\r\n")) } else { format!("{mark}{new}") }
 }
 
 fn has_no_members(text: &str) -> bool {
-    text.parse::<DocumentMut>()
-        .is_ok_and(|document| match document.get(MEMBERS) {
-            None => true,
-            Some(item) => item.as_array().is_some_and(|array| array.is_empty()),
-        })
+    text.parse::<DocumentMut>().is_ok_and(|document| match document.get(MEMBERS) {
+        None => true,
+        Some(item) => item.as_array().is_some_and(|array| array.is_empty()),
+    })
 }
 
 fn members(document: &mut DocumentMut) -> Option<&mut ArrayOfTables> {
@@ -210,10 +199,7 @@ fn is_named(table: &Table, name: &str) -> bool {
 fn find<'a>(ring: &'a Ring, name: &str) -> Result<&'a crate::Member, EditError> {
     ring.member(name).ok_or_else(|| {
         let near = nearest(name, ring.members().iter().map(crate::Member::name)).map(str::to_owned);
-        EditError::NotInRing {
-            name: name.to_owned(),
-            near,
-        }
+        EditError::NotInRing { name: name.to_owned(), near }
     })
 }
 
@@ -225,18 +211,10 @@ fn check_address(
     given: &str,
     faults: &mut Faults,
 ) -> Option<String> {
-    let address = canonical_address(given)
-        .map_err(|fault| faults.push(Fault::new(shown, fault)))
-        .ok()?;
-    let mut others = ring
-        .into_iter()
-        .flat_map(Ring::members)
-        .filter(|member| member.name() != name);
+    let address = canonical_address(given).map_err(|fault| faults.push(Fault::new(shown, fault))).ok()?;
+    let mut others = ring.into_iter().flat_map(Ring::members).filter(|member| member.name() != name);
     if let Some(other) = others.find(|member| member.address() == address) {
-        faults.push(Fault::new(
-            shown,
-            format!("address {address:?} is that of {}", other.name()),
-        ));
+        faults.push(Fault::new(shown, format!("address {address:?} is that of {}", other.name())));
         return None;
     }
     Some(address)
@@ -255,12 +233,7 @@ fn replace(table: &mut Table, key: &str, new: impl Into<Value>) {
 }
 
 fn prefix(table: &Table) -> String {
-    table
-        .decor()
-        .prefix()
-        .and_then(|prefix| prefix.as_str())
-        .unwrap_or_default()
-        .to_owned()
+    table.decor().prefix().and_then(|prefix| prefix.as_str()).unwrap_or_default().to_owned()
 }
 
 /// What stands above a table and is not about it alone: everything up to the last empty line.
@@ -275,11 +248,7 @@ fn comments_above(table: &Table) -> String {
         }
     }
     let kept = &prefix[..kept];
-    if kept.contains('#') {
-        kept.to_owned()
-    } else {
-        String::new()
-    }
+    if kept.contains('#') { kept.to_owned() } else { String::new() }
 }
 
 impl From<Faults> for EditError {
@@ -293,20 +262,14 @@ impl fmt::Display for EditError {
         match self {
             Self::Faulty(faults) => faults.fmt(f),
             Self::NotInRing { name, near: None } => write!(f, "{name:?} is not in the ring"),
-            Self::NotInRing {
-                name,
-                near: Some(near),
-            } => {
+            Self::NotInRing { name, near: Some(near) } => {
                 write!(f, "{name:?} is not in the ring; did you mean {near:?}?")
             }
             Self::AlreadyInRing { name, address } => {
                 write!(f, "{name:?} is in the ring already, at {address}")
             }
             Self::NothingChanges(name) => {
-                write!(
-                    f,
-                    "nothing changes: {name:?} has this address and this weight already"
-                )
+                write!(f, "nothing changes: {name:?} has this address and this weight already")
             }
             Self::WouldBeEmpty(name) => {
                 write!(f, "{name:?} is the last member, and a ring needs at least one")

@@ -24,10 +24,7 @@ impl<'a> Fields<'a> {
             let place = place_of_key(table, key).or_else(|| place_of(item)).or(at);
             match nearest(key, known.iter().copied()) {
                 Some(near) => findings.add(place, format!("unknown key {key:?}; did you mean {near:?}?")),
-                None => findings.add(
-                    place,
-                    format!("unknown key {key:?}; known are {}", known.join(", ")),
-                ),
+                None => findings.add(place, format!("unknown key {key:?}; known are {}", known.join(", "))),
             }
         }
         Self { table, at, findings }
@@ -40,9 +37,12 @@ impl<'a> Fields<'a> {
 
     /// A text that must not be missing.
     pub(crate) fn string(&mut self, key: &str) -> Option<Found<String>> {
-        self.read(key, "a text in quotes", None, |value| {
-            value.as_str().map(str::to_owned)
-        })
+        self.read(key, "a text in quotes", None, |value| value.as_str().map(str::to_owned))
+    }
+
+    /// A text that may be missing. Nothing at all if it is no text.
+    pub(crate) fn string_if_given(&mut self, key: &str) -> Option<Option<Found<String>>> {
+        if self.table.get(key).is_none() { Some(None) } else { self.string(key).map(Some) }
     }
 
     /// A fault at this place.
@@ -63,13 +63,10 @@ impl<'a> Fields<'a> {
             }
             return default.map(|value| Found { value, at: self.at });
         };
-        let at = place_of(item)
-            .or_else(|| place_of_key(self.table, key))
-            .or(self.at);
+        let at = place_of(item).or_else(|| place_of_key(self.table, key)).or(self.at);
         let value = item.as_value().and_then(convert);
         if value.is_none() {
-            self.findings
-                .add(at, format!("{key} must be {kind}, not {}", kind_of(item)));
+            self.findings.add(at, format!("{key} must be {kind}, not {}", kind_of(item)));
         }
         value.map(|value| Found { value, at })
     }

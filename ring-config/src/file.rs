@@ -19,10 +19,7 @@ pub(crate) fn read(text: &str, findings: &mut Findings) -> Draft {
     let document = match Document::parse(text) {
         Ok(document) => document,
         Err(error) => {
-            findings.add(
-                error.span().map(|span| span.start),
-                format!("not TOML: {}", error.message()),
-            );
+            findings.add(error.span().map(|span| span.start), format!("not TOML: {}", error.message()));
             return Draft::default();
         }
     };
@@ -31,12 +28,7 @@ pub(crate) fn read(text: &str, findings: &mut Findings) -> Draft {
     let version = fields.integer("version", None);
     let virtual_nodes = fields.integer("virtual_nodes", Some(VIRTUAL_NODES_DEFAULT.into()));
     let members = read_members(root, findings);
-    Draft {
-        at: Some(0),
-        version,
-        virtual_nodes,
-        members,
-    }
+    Draft { at: Some(0), version, virtual_nodes, members }
 }
 
 fn read_members(root: &Table, findings: &mut Findings) -> Option<Vec<DraftMember>> {
@@ -50,10 +42,7 @@ fn read_members(root: &Table, findings: &mut Findings) -> Option<Vec<DraftMember
         }
         Some(other) => {
             let at = place_of_key(root, MEMBERS).or_else(|| place_of(other));
-            let says = format!(
-                "members are written as [[{MEMBERS}]] tables, not as {}",
-                kind_of(other)
-            );
+            let says = format!("members are written as [[{MEMBERS}]] tables, not as {}", kind_of(other));
             findings.add(at, says);
             None
         }
@@ -66,21 +55,12 @@ fn read_member(table: &Table, findings: &mut Findings) -> DraftMember {
     let name = fields.string("name");
     let address = fields.string("address");
     let weight = fields.integer("weight", Some(1));
-    DraftMember {
-        at,
-        name,
-        address,
-        weight,
-    }
+    DraftMember { at, name, address, weight }
 }
 
 /// The text of a ring. Names and addresses need no escapes: their checks allow no quote and no backslash.
 pub(crate) fn write(ring: &Ring) -> String {
-    let mut text = format!(
-        "version = {}\nvirtual_nodes = {}\n",
-        ring.version(),
-        ring.virtual_nodes()
-    );
+    let mut text = format!("version = {}\nvirtual_nodes = {}\n", ring.version(), ring.virtual_nodes());
     for member in ring.members() {
         let (name, address, weight) = (member.name(), member.address(), member.weight());
         let table = format!("name = \"{name}\"\naddress = \"{address}\"\nweight = {weight}\n");

@@ -25,11 +25,7 @@ pub struct Member {
 impl Member {
     /// A member as given; [`crate::Ring::new`] checks it.
     pub fn new(name: impl Into<String>, address: impl Into<String>, weight: u32) -> Self {
-        Self {
-            name: name.into(),
-            address: address.into(),
-            weight,
-        }
+        Self { name: name.into(), address: address.into(), weight }
     }
 
     /// 1 to 64 bytes of letters, digits, `-`, `_` and `.`; unique in its ring.
@@ -50,10 +46,7 @@ impl Member {
 
     /// The same member at another address.
     pub fn at(&self, address: impl Into<String>) -> Self {
-        Self {
-            address: address.into(),
-            ..self.clone()
-        }
+        Self { address: address.into(), ..self.clone() }
     }
 
     /// Whether both are the same process as far as a ring can tell: same name, same address.
@@ -68,14 +61,9 @@ pub(crate) fn fault_in_name(name: &str) -> Option<String> {
     if name.is_empty() {
         Some("name is empty".to_owned())
     } else if name.len() > NAME_BYTES {
-        Some(format!(
-            "name is {} bytes long; at most {NAME_BYTES} are allowed",
-            name.len()
-        ))
+        Some(format!("name is {} bytes long; at most {NAME_BYTES} are allowed", name.len()))
     } else if !name.bytes().all(allowed) {
-        Some(format!(
-            "name {name:?} may only hold letters, digits, '-', '_' and '.'"
-        ))
+        Some(format!("name {name:?} may only hold letters, digits, '-', '_' and '.'"))
     } else {
         None
     }
@@ -132,9 +120,7 @@ fn is_dns_name(host: &str) -> bool {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
     // A last label of digits alone is an IPv4 address gone wrong, such as 127.0.0.256.
     let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());

@@ -67,9 +67,7 @@ impl Placement {
 
     /// Index of the member that owns `topic`. Does not allocate.
     pub(crate) fn owner(&self, topic: &[u8]) -> usize {
-        self.ring
-            .get(&Topic(topic))
-            .map_or(0, |point| usize::from(point.member))
+        self.ring.get(&Topic(topic)).map_or(0, |point| usize::from(point.member))
     }
 
     /// How much of [`WHOLE`] belongs to each member, by index. The sum is [`WHOLE`].
@@ -117,10 +115,7 @@ pub(crate) fn points(seed: u64, virtual_nodes: u32, members: &[Member]) -> Vec<P
     let mut points: Vec<Point> = Vec::new();
     for (member, index) in members.iter().zip(0u16..) {
         let positions = positions(seed, member.name(), virtual_nodes.saturating_mul(member.weight()));
-        points.extend(positions.map(|position| Point {
-            position,
-            member: index,
-        }));
+        points.extend(positions.map(|position| Point { position, member: index }));
     }
     one_per_position(&mut points);
     points
@@ -186,10 +181,7 @@ mod tests {
 
     /// The rule in its plainest form: the first point at or after the topic, else the first of all.
     fn owner_by_walking(points: &[Point], position: u64) -> usize {
-        let found = points
-            .iter()
-            .find(|point| point.position >= position)
-            .unwrap_or(&points[0]);
+        let found = points.iter().find(|point| point.position >= position).unwrap_or(&points[0]);
         usize::from(found.member)
     }
 
@@ -197,16 +189,10 @@ mod tests {
     fn positions_are_these_bytes_hashed() {
         let expected = xxh3_64_with_seed(&[4, b't', b's', b'-', b'a', 0, 0, 1, 2], SEED);
         assert_eq!(positions(SEED, "ts-a", 300).nth(0x102), Some(expected));
-        assert_eq!(
-            position_of(b"topics:matrix"),
-            xxh3_64_with_seed(b"topics:matrix", SEED)
-        );
+        assert_eq!(position_of(b"topics:matrix"), xxh3_64_with_seed(b"topics:matrix", SEED));
         // Written out, so that neither the crate nor the build may change them; computed with the xxHash
         // project's own library.
-        assert_eq!(
-            positions(SEED, "ts-a", 1).next(),
-            Some(15_824_729_531_029_467_502)
-        );
+        assert_eq!(positions(SEED, "ts-a", 1).next(), Some(15_824_729_531_029_467_502));
         assert_eq!(position_of(b"topics:matrix"), 2_381_561_424_338_121_036);
         assert_eq!(position_of(&[0xff; 1024]), 11_529_131_428_115_138_214);
     }
@@ -227,10 +213,7 @@ mod tests {
         let position = position_of(topic);
         let after = placed(vec![point(position - 2, 0), point(position - 1, 1)], 2);
         assert_eq!(after.owner(topic), 0, "behind the last point: the first one");
-        let at = placed(
-            vec![point(position - 1, 0), point(position, 1), point(position + 1, 2)],
-            3,
-        );
+        let at = placed(vec![point(position - 1, 0), point(position, 1), point(position + 1, 2)], 3);
         assert_eq!(at.owner(topic), 1, "at a point: that point");
         let before = placed(vec![point(position + 1, 0), point(position + 2, 1)], 2);
         assert_eq!(before.owner(topic), 0, "before the first point: the first one");
@@ -252,21 +235,11 @@ mod tests {
         let placement = Placement::new(16, &members);
         let points = points(SEED, 16, &members);
         assert!(points.is_sorted());
-        assert_eq!(
-            points.len(),
-            members
-                .iter()
-                .map(|member| 16 * member.weight() as usize)
-                .sum::<usize>()
-        );
+        assert_eq!(points.len(), members.iter().map(|member| 16 * member.weight() as usize).sum::<usize>());
         for number in 0..10_000u32 {
             let topic = format!("topic:{number}");
             let position = position_of(topic.as_bytes());
-            assert_eq!(
-                placement.owner(topic.as_bytes()),
-                owner_by_walking(&points, position),
-                "{topic}"
-            );
+            assert_eq!(placement.owner(topic.as_bytes()), owner_by_walking(&points, position), "{topic}");
         }
         assert_eq!(placement.arcs().iter().sum::<u128>(), WHOLE);
     }
@@ -287,15 +260,9 @@ mod tests {
     /// How far the worst member of all the rings is off its weight, as a fraction; stops above `limit`.
     fn worst(seed: u64, limit: f64) -> f64 {
         let mut worst = 0f64;
-        for (pattern, names) in PATTERNS
-            .iter()
-            .flat_map(|pattern| families().map(|names| (pattern, names)))
-        {
+        for (pattern, names) in PATTERNS.iter().flat_map(|pattern| families().map(|names| (pattern, names))) {
             let weights: Vec<u32> = pattern.iter().copied().cycle().take(names.len()).collect();
-            let all = names
-                .iter()
-                .zip(&weights)
-                .map(|(name, weight)| member(name, *weight));
+            let all = names.iter().zip(&weights).map(|(name, weight)| member(name, *weight));
             let mut points = points(seed, 512, &all.collect::<Vec<_>>());
             for members in (2..=20).rev() {
                 points.retain(|point| usize::from(point.member) < members);

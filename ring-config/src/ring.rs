@@ -71,21 +71,12 @@ impl Ring {
         members.sort_unstable();
         let digest = digest(virtual_nodes, &members);
         let placement = Placement::new(virtual_nodes, &members);
-        Ok(Self {
-            version,
-            virtual_nodes,
-            members,
-            digest,
-            placement,
-        })
+        Ok(Self { version, virtual_nodes, members, digest, placement })
     }
 
     /// The example ring compiled in: `ts-a` on 127.0.0.1:5001 and `ts-b` on 127.0.0.1:5002, version 1.
     pub fn example() -> Self {
-        #[expect(
-            clippy::expect_used,
-            reason = "a test keeps the compiled-in file free of faults"
-        )]
+        #[expect(clippy::expect_used, reason = "a test keeps the compiled-in file free of faults")]
         Self::parse("ring.toml", EXAMPLE).expect("the example ring has no fault")
     }
 
@@ -111,11 +102,7 @@ impl Ring {
     /// # Errors
     /// All faults of the new addresses at once.
     pub fn with_addresses(&self, mut address: impl FnMut(&Member) -> String) -> Result<Self, Faults> {
-        let members = self
-            .members
-            .iter()
-            .map(|member| member.at(address(member)))
-            .collect();
+        let members = self.members.iter().map(|member| member.at(address(member))).collect();
         Self::new(self.version, self.virtual_nodes, members)
     }
 
@@ -143,10 +130,7 @@ impl Ring {
 
     /// The member of this name.
     pub fn member(&self, name: &str) -> Option<&Member> {
-        self.members
-            .binary_search_by(|member| member.name().cmp(name))
-            .ok()
-            .map(|index| &self.members[index])
+        self.members.binary_search_by(|member| member.name().cmp(name)).ok().map(|index| &self.members[index])
     }
 
     /// The member that owns `topic`. Does not allocate.

@@ -19,7 +19,7 @@ pub const KEY: &str = "topics";
 pub const PATTERN_BYTES: usize = 1_024;
 
 /// Keys of one table.
-const RULE_KEYS: [&str; 4] = ["pattern", "history_messages", "history_bytes", "history_seconds"];
+const RULE_KEYS: [&str; 5] = ["pattern", "history_messages", "history_bytes", "history_seconds", "on_loss"];
 
 /// Most that a topic's history may have: messages, bytes, seconds.
 const HISTORY_MOST: [u64; 3] = [1_000_000, 1 << 30, 86_400];
@@ -42,6 +42,17 @@ pub struct TopicRules {
 pub struct Rule {
     pattern: String,
     history: History,
+    on_loss: OnLoss,
+}
+
+/// What a plain channel gets, one without positions, when it has missed messages that nobody can give it any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnLoss {
+    /// Nothing: the loss is counted in the gateway's metrics. Written `"ignore"`.
+    #[default]
+    Ignore,
+    /// A `phx_error`, so that its client joins anew. Written `"rejoin"`.
+    Rejoin,
 }
 
 /// How much of a topic its owner keeps for clients that come back. A 0 in any of the three turns it off.
@@ -88,10 +99,8 @@ impl TopicRules {
             Some(Item::Value(value)) if value.as_array().is_some_and(|array| array.is_empty()) => {}
             Some(other) => {
                 let at = place_of_key(root, KEY).or_else(|| place_of(other));
-                let says = format!(
-                    "rules of topics are written as [[{KEY}]] tables, not as {}",
-                    kind_of(other)
-                );
+                let says =
+                    format!("rules of topics are written as [[{KEY}]] tables, not as {}", kind_of(other));
                 findings.add(at, says);
             }
         }
@@ -102,7 +111,10 @@ impl TopicRules {
     fn read_rule(&mut self, table: &Table, places: &mut Vec<Option<usize>>, findings: &mut Findings) {
         let mut fields = Fields::of(table, &RULE_KEYS, findings);
         let pattern = fields.string("pattern");
-        let Some(history) = read_history(&mut fields) else { return };
+        let (history, on_loss) = (read_history(&mut fields), read_on_loss(&mut fields));
+        let (Some(history), Some(on_loss)) = (history, on_loss) else {
+            return;
+        };
         let Some(found) = pattern else { return };
         let pattern = found.value;
         if let Some(fault) = fault_in_pattern(&pattern) {
@@ -114,11 +126,7 @@ impl TopicRules {
             None => (&mut self.exact, pattern.as_str()),
         };
         if let Some(&first) = map.get(key.as_bytes()) {
-            findings.add_repeated(
-                found.at,
-                format!("pattern {pattern:?} stands twice"),
-                places[first],
-            );
+            findings.add_repeated(found.at, format!("pattern {pattern:?} stands twice"), places[first]);
             return;
         }
         map.insert(key.as_bytes().to_vec(), self.rules.len());
@@ -131,18 +139,14 @@ impl TopicRules {
             }
         }
         places.push(found.at);
-        self.rules.push(Rule { pattern, history });
+        self.rules.push(Rule { pattern, history, on_loss });
     }
 
     /// The rule of `topic`: the one that names it exactly, else the one with the longest prefix of it. Does not
     /// allocate.
     pub fn find(&self, topic: &[u8]) -> Option<&Rule> {
         let exact = self.exact.get(topic);
-        let by_prefix = || {
-            self.lengths
-                .iter()
-                .find_map(|length| self.prefixes.get(topic.get(..*length)?))
-        };
+        let by_prefix = || self.lengths.iter().find_map(|length| self.prefixes.get(topic.get(..*length)?));
         exact.or_else(by_prefix).map(|index| &self.rules[*index])
     }
 
@@ -154,6 +158,11 @@ impl TopicRules {
     /// How much of `topic` is kept.
     pub fn history(&self, topic: &[u8]) -> History {
         self.find(topic).map_or_else(History::default, |rule| rule.history)
+    }
+
+    /// What plain channels of `topic` get when they have missed messages.
+    pub fn on_loss(&self, topic: &[u8]) -> OnLoss {
+        self.find(topic).map_or_else(OnLoss::default, |rule| rule.on_loss)
     }
 
     /// All rules in the order of the file.
@@ -182,6 +191,20 @@ fn read_history(fields: &mut Fields<'_>) -> Option<History> {
     Some(History { messages: messages?, bytes: bytes?, seconds: seconds? })
 }
 
+fn read_on_loss(fields: &mut Fields<'_>) -> Option<OnLoss> {
+    let Some(found) = fields.string_if_given("on_loss")? else {
+        return Some(OnLoss::default());
+    };
+    match found.value.as_str() {
+        "ignore" => Some(OnLoss::Ignore),
+        "rejoin" => Some(OnLoss::Rejoin),
+        other => {
+            fields.fault(found.at, format!("on_loss must be \"ignore\" or \"rejoin\", not {other:?}"));
+            None
+        }
+    }
+}
+
 impl Rule {
     /// How much of the topics that it speaks of is kept.
     pub fn history(&self) -> History {
@@ -199,16 +222,11 @@ fn fault_in_pattern(pattern: &str) -> Option<String> {
     if pattern.is_empty() {
         Some("pattern is empty; \"*\" matches every topic".to_owned())
     } else if plain.contains('*') {
-        Some(format!(
-            "pattern {pattern:?} has a '*' that is not its last character"
-        ))
+        Some(format!("pattern {pattern:?} has a '*' that is not its last character"))
     } else if plain.contains(char::is_control) {
         Some(format!("pattern {pattern:?} has a control character"))
     } else if plain.len() > PATTERN_BYTES {
-        Some(format!(
-            "pattern is {} bytes long; at most {PATTERN_BYTES} are allowed",
-            plain.len()
-        ))
+        Some(format!("pattern is {} bytes long; at most {PATTERN_BYTES} are allowed", plain.len()))
     } else {
         None
     }

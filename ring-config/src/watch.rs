@@ -62,10 +62,7 @@ pub fn adopt(current: &Ring, candidate: Ring) -> Result<Adoption, Refused> {
     if offered > current_version {
         Ok(Adoption::Newer(candidate))
     } else if offered < current_version {
-        Err(Refused::LowerVersion {
-            offered,
-            current: current_version,
-        })
+        Err(Refused::LowerVersion { offered, current: current_version })
     } else if candidate.digest() == current.digest() {
         Ok(Adoption::Unchanged)
     } else {
@@ -78,12 +75,7 @@ impl RingFile {
     /// `reload` makes it read the file at once. Call it within a tokio runtime.
     pub fn follow(path: PathBuf, text: String, ring: Arc<Ring>, reload: watch::Receiver<u64>) -> Self {
         let shown = path.display().to_string();
-        Self {
-            shown,
-            file: WatchedFile::follow(path, text, reload),
-            ring,
-            refused: false,
-        }
+        Self { shown, file: WatchedFile::follow(path, text, reload), ring, refused: false }
     }
 
     /// The ring in force.
@@ -99,11 +91,8 @@ impl RingFile {
     /// Waits for the next change that matters. Cancel safe: after the one wait it acts without another.
     pub async fn next(&mut self) -> RingEvent {
         loop {
-            let read = self
-                .file
-                .changed()
-                .await
-                .map_err(|error| format!("{}: cannot be read: {error}", self.shown));
+            let read =
+                self.file.changed().await.map_err(|error| format!("{}: cannot be read: {error}", self.shown));
             if let Some(event) = self.judge(read) {
                 return event;
             }

@@ -84,10 +84,6 @@ mod tests {
         let changed = replace(&file, "old", "newer").unwrap_err();
         assert!(changed.to_string().contains("somebody else"), "{changed}");
         assert_eq!(fs::read_to_string(&file).unwrap(), "new");
-        assert_eq!(
-            fs::read_dir(&folder.0).unwrap().count(),
-            2,
-            "no temporary file is left"
-        );
+        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 2, "no temporary file is left");
     }
 }

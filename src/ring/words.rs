@@ -18,27 +18,16 @@ pub(super) fn show_text(shown: &str, ring: &Ring) -> String {
     let shares = ring.shares();
     let most = shares.iter().copied().fold(0.0, f64::max);
     let widest = |title: &str, value: fn(&Member) -> &str| {
-        ring.members()
-            .iter()
-            .map(|member| value(member).len())
-            .max()
-            .unwrap_or(0)
-            .max(title.len())
+        ring.members().iter().map(|member| value(member).len()).max().unwrap_or(0).max(title.len())
     };
     let (name_width, address_width) = (widest("name", Member::name), widest("address", Member::address));
-    let _ = writeln!(
-        text,
-        "{:name_width$}  {:address_width$}  weight    share",
-        "name", "address"
-    );
+    let _ = writeln!(text, "{:name_width$}  {:address_width$}  weight    share", "name", "address");
     for (member, share) in ring.members().iter().zip(shares) {
         let (name, address, weight) = (member.name(), member.address(), member.weight());
         let bar = "#".repeat(((share / most * BAR).round() as usize).max(1));
         let share = percent(share);
-        let _ = writeln!(
-            text,
-            "{name:name_width$}  {address:address_width$}  {weight:>6}  {share:>7}  {bar}"
-        );
+        let _ =
+            writeln!(text, "{name:name_width$}  {address:address_width$}  {weight:>6}  {share:>7}  {bar}");
     }
     text
 }
@@ -76,13 +65,8 @@ pub(super) fn movement_text(movement: &Movement, text: &mut String) {
 }
 
 pub(super) fn diff_json(old: &Ring, new: &Ring, movement: &Movement, adopted: bool) -> String {
-    let side = |member: &Member| {
-        format!(
-            r#"{{"name":"{}","address":"{}"}}"#,
-            member.name(),
-            member.address()
-        )
-    };
+    let side =
+        |member: &Member| format!(r#"{{"name":"{}","address":"{}"}}"#, member.name(), member.address());
     let flows = movement.flows().iter().map(|Flow { from, to, share }| {
         format!(r#"{{"from":{},"to":{},"share":{share}}}"#, side(from), side(to))
     });
@@ -97,19 +81,11 @@ pub(super) fn diff_json(old: &Ring, new: &Ring, movement: &Movement, adopted: bo
 
 pub(super) fn summary(ring: &Ring) -> String {
     let members = ring.members().len();
-    format!(
-        "version {}, {members} member{}",
-        ring.version(),
-        if members == 1 { "" } else { "s" }
-    )
+    format!("version {}, {members} member{}", ring.version(), if members == 1 { "" } else { "s" })
 }
 
 fn percent(share: f64) -> String {
-    if share > 0.0 && share < 0.0001 {
-        "<0.01 %".to_owned()
-    } else {
-        format!("{:.2} %", share * 100.0)
-    }
+    if share > 0.0 && share < 0.0001 { "<0.01 %".to_owned() } else { format!("{:.2} %", share * 100.0) }
 }
 
 #[cfg(test)]
@@ -126,10 +102,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "ring.toml: version 1, 2 members");
         assert_eq!(lines[3], "name  address         weight    share");
-        assert!(
-            lines[4].starts_with("ts-a  127.0.0.1:5001       1  47.67 %  ###"),
-            "{text}"
-        );
+        assert!(lines[4].starts_with("ts-a  127.0.0.1:5001       1  47.67 %  ###"), "{text}");
         assert!(lines[5].ends_with(&format!(" {}", "#".repeat(40))), "{text}");
     }
 
@@ -155,15 +128,9 @@ mod tests {
         let one = "version = 1\n[[topic_server]]\nname = \"a\"\naddress = \"h:1\"\n";
         assert_eq!(said(one, one), "no topic moves\n");
         let elsewhere = said(one, &one.replace("h:1", "h:2"));
-        assert_eq!(
-            elsewhere,
-            "100.00 % of all topics move\n 100.00 %  a at h:1 -> a at h:2\n"
-        );
+        assert_eq!(elsewhere, "100.00 % of all topics move\n 100.00 %  a at h:1 -> a at h:2\n");
         let renamed = said(one, &one.replace("\"a\"", "\"b\""));
         assert_eq!(renamed, "100.00 % of all topics move\n 100.00 %  a -> b\n");
-        assert_eq!(
-            (percent(0.0), percent(0.00001)),
-            ("0.00 %".to_owned(), "<0.01 %".to_owned())
-        );
+        assert_eq!((percent(0.0), percent(0.00001)), ("0.00 %".to_owned(), "<0.01 %".to_owned()));
     }
 }

@@ -3,7 +3,8 @@
 // It knows no client protocol and needs no package, so the browser tests use it as well.
 
 import { execFile, spawn } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -16,9 +17,13 @@ const BINARY = resolve(process.env.CAMPANILE || join(here, "../../target/debug/c
 const START_MS = 20_000;
 const LINES_KEPT = 60;
 
-// Every process of ours that runs. They end with this one, however it ends.
+// Every process of ours that runs and every folder that we made. They end with this process, however it ends.
 const running = new Set();
-process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+const folders = new Set();
+process.on("exit", () => {
+  running.forEach((child) => child.kill("SIGKILL"));
+  folders.forEach((folder) => rmSync(folder, { recursive: true, force: true }));
+});
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(1));
 
 /** Waits until `condition` gives a truthy value, and returns it; fails with `what` when it never does. */
@@ -105,13 +110,8 @@ class Server {
     if (this.#lines.length > LINES_KEPT) this.#lines.shift();
   }
 
-  /** What it said last, for someone who reads a failed test. */
-  said() {
-    return this.#lines.join("\n");
-  }
-
   #failure(what) {
-    return new Error(`${BINARY} ${this.#role}: ${what}\n${this.said()}`);
+    return new Error(`${BINARY} ${this.#role}: ${what}\n${this.#lines.join("\n")}`);
   }
 }
 
@@ -119,13 +119,13 @@ class Server {
 export class Cluster {
   topicServers = new Map(); // name → Server
   gateways = [];
-  #folder;
   #ring;
 
-  static async start({ topicServers = 2, gateways = 2 } = {}) {
+  /** `config`: the text of a config file for all of them. */
+  static async start({ topicServers = 2, gateways = 2, config = "" } = {}) {
     const cluster = new Cluster();
     try {
-      await cluster.#start(topicServers, gateways);
+      await cluster.#start(topicServers, gateways, config);
       return cluster;
     } catch (error) {
       await cluster.stop();
@@ -133,17 +133,20 @@ export class Cluster {
     }
   }
 
-  async #start(topicServers, gateways) {
-    this.#folder = await mkdtemp(join(tmpdir(), "campanile-"));
-    this.#ring = join(this.#folder, "ring.toml");
+  async #start(topicServers, gateways, config) {
+    const folder = await mkdtemp(join(tmpdir(), "campanile-"));
+    folders.add(folder);
+    this.#ring = join(folder, "ring.toml");
     const names = Array.from({ length: topicServers }, (_, index) => `ts-${String.fromCharCode(97 + index)}`);
     const ports = await freePorts(names.length);
     const members = names.map((name, index) => `[[topic_server]]\nname = "${name}"\naddress = "127.0.0.1:${ports[index]}"\nweight = 1\n`);
     await writeFile(this.#ring, ["version = 1\nvirtual_nodes = 512\n", ...members].join("\n"));
-    for (const name of names) this.topicServers.set(name, new Server("topic-server", { name, ring: this.#ring }));
+    const both = { ring: this.#ring, config: join(folder, "campanile.toml") };
+    await writeFile(both.config, config);
+    for (const name of names) this.topicServers.set(name, new Server("topic-server", { name, ...both }));
     const listen = "127.0.0.1:0";
     const drain = { "drain-seconds": 1 };
-    for (let index = 0; index < gateways; index++) this.gateways.push(new Server("gateway", { listen, ring: this.#ring, ...drain }));
+    for (let index = 0; index < gateways; index++) this.gateways.push(new Server("gateway", { listen, ...both, ...drain }));
     await Promise.all([...this.topicServers.values()].map((server) => server.start()));
     await Promise.all(this.gateways.map((gateway) => gateway.start()));
   }
@@ -154,15 +157,8 @@ export class Cluster {
     return stdout.trim();
   }
 
-  /** What every process said last. */
-  said() {
-    const all = [...this.topicServers.entries(), ...this.gateways.map((gateway) => [`gateway ${gateway.address}`, gateway])];
-    return all.map(([name, server]) => `--- ${name}\n${server.said()}`).join("\n");
-  }
-
   async stop() {
     await Promise.all([...this.gateways, ...this.topicServers.values()].map((server) => server.kill()));
-    if (this.#folder) await rm(this.#folder, { recursive: true, force: true });
   }
 }
 

@@ -28,20 +28,14 @@ pub const LIMITS: &[Setting] = &[
     Setting {
         name: "link-outbox",
         value: "BYTES",
-        kind: Kind::Bytes {
-            min: 65_536,
-            max: 4 << 30,
-        },
+        kind: Kind::Bytes { min: 65_536, max: 4 << 30 },
         default: "8 MiB",
         help: "Queue to one gateway; when it is full, the link is cut and the gateway comes back",
     },
     Setting {
         name: "max-topics",
         value: "COUNT",
-        kind: Kind::Count {
-            min: 1,
-            max: u32::MAX as u64,
-        },
+        kind: Kind::Count { min: 1, max: u32::MAX as u64 },
         default: "4294967295",
         help: "Topics held at a time; publishes and joins beyond are refused as overloaded",
     },

@@ -53,11 +53,7 @@ impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("campanile_topic_server");
         registry.register("links", "Links to gateways that are up", self.links.clone());
-        registry.register(
-            "links_ended",
-            "Links that ended, by reason",
-            self.links_ended.clone(),
-        );
+        registry.register("links_ended", "Links that ended, by reason", self.links_ended.clone());
         registry.register(
             "links_refused",
             "Links refused at their Hello, by reason",
@@ -101,11 +97,7 @@ impl Metrics {
             "Topics given up because a newer ring names another server",
             self.topics_moved.clone(),
         );
-        registry.register(
-            "ring_version",
-            "Version of the newest ring",
-            self.ring_version.clone(),
-        );
+        registry.register("ring_version", "Version of the newest ring", self.ring_version.clone());
         registry.register("rings_refused", "Ring files refused", self.rings_refused.clone());
         registry.register("configs_refused", "Config files refused", self.configs_refused.clone());
     }
@@ -126,6 +118,7 @@ impl Metrics {
             Refusal::Draining => "draining",
             Refusal::UnknownOutcome => "unknown_outcome",
             Refusal::StaleNumber => "stale_number",
+            Refusal::KeyReused => "key_reused",
         };
         self.publishes_refused.get_or_create(&[("reason", word)]).inc();
     }

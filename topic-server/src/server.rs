@@ -50,9 +50,7 @@ impl TopicServer {
         shutdown: Shutdown,
     ) -> Self {
         let ring = Arc::clone(&rings.borrow());
-        metrics
-            .ring_version
-            .set(i64::try_from(ring.version()).unwrap_or(i64::MAX));
+        metrics.ring_version.set(i64::try_from(ring.version()).unwrap_or(i64::MAX));
         let ownership = Arc::new(Ownership::new(settings.name.clone(), ring));
         let limits = Limits { topics: settings.max_topics, history: settings.history_memory };
         let table = Arc::new(Table::new(Arc::clone(&ownership), Arc::clone(&metrics), rules, limits));
@@ -62,16 +60,9 @@ impl TopicServer {
             Arc::clone(&ownership),
             Arc::clone(&metrics),
             settings.link_outbox,
+            shutdown.clone(),
         );
-        Self {
-            settings,
-            ownership,
-            table,
-            service,
-            metrics,
-            rings,
-            shutdown,
-        }
+        Self { settings, ownership, table, service, metrics, rings, shutdown }
     }
 
     /// Puts the server's numbers into a registry.

@@ -57,12 +57,7 @@ pub struct Clients {
 impl Clients {
     /// No connections yet.
     pub fn new(limits: Limits, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self {
-            limits,
-            metrics,
-            open: Mutex::default(),
-            draining: AtomicBool::new(false),
-        })
+        Arc::new(Self { limits, metrics, open: Mutex::default(), draining: AtomicBool::new(false) })
     }
 
     /// How many there are.
@@ -78,11 +73,7 @@ impl Clients {
     /// The outboxes of all, to end them one by one. Who comes later ends at once.
     pub(crate) fn start_drain(&self) -> Vec<Outbox> {
         self.draining.store(true, Ordering::SeqCst);
-        self.open
-            .lock()
-            .iter()
-            .map(|(_, outbox)| outbox.clone())
-            .collect()
+        self.open.lock().iter().map(|(_, outbox)| outbox.clone()).collect()
     }
 
     /// Runs a session on a connection once it has been upgraded.

@@ -49,14 +49,13 @@ impl Origins {
         match self {
             Self::Any => true,
             Self::Same => {
-                let own = host
-                    .and_then(|host| host.to_str().ok())
-                    .and_then(|host| parts(&format!("//{host}")));
+                let own =
+                    host.and_then(|host| host.to_str().ok()).and_then(|host| parts(&format!("//{host}")));
                 own.is_some_and(|(_, own, _)| own == name)
             }
-            Self::List(patterns) => patterns
-                .iter()
-                .any(|pattern| pattern.matches(scheme.as_deref(), &name, port)),
+            Self::List(patterns) => {
+                patterns.iter().any(|pattern| pattern.matches(scheme.as_deref(), &name, port))
+            }
         }
     }
 }
@@ -69,12 +68,7 @@ impl Pattern {
             None => (format!("//{entry}"), false),
         };
         match parts(&plain) {
-            Some((scheme, host, port)) if !host.contains('*') => Ok(Self {
-                scheme,
-                host,
-                subdomains,
-                port,
-            }),
+            Some((scheme, host, port)) if !host.contains('*') => Ok(Self { scheme, host, subdomains, port }),
             _ => Err(format!(
                 "{entry:?} is no origin; write any, same, or a list such as https://example.com,//*.example.org"
             )),
@@ -117,9 +111,7 @@ mod tests {
 
     fn allows(setting: &str, origin: &str, host: &str) -> bool {
         let value = |text: &str| HeaderValue::from_str(text).expect("a header");
-        Origins::parse(setting)
-            .expect("origins")
-            .allow(Some(&value(origin)), Some(&value(host)))
+        Origins::parse(setting).expect("origins").allow(Some(&value(origin)), Some(&value(host)))
     }
 
     #[test]
@@ -168,14 +160,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_no_setting() {
-        for text in [
-            "",
-            "https://",
-            "https://*",
-            "a b",
-            "https://example.com/path",
-            "//*.*.com",
-        ] {
+        for text in ["", "https://", "https://*", "a b", "https://example.com/path", "//*.*.com"] {
             assert!(Origins::parse(text).is_err(), "{text}");
         }
     }

@@ -39,7 +39,23 @@ pub enum Item {
         channel: ChannelId,
         /// The topic's epoch.
         epoch: Epoch,
-        /// The topic's last offset.
+        /// The offset after which events follow.
+        offset: u64,
+        /// What became of the position that the channel came back with, if it had one.
+        resumed: Option<Resumed>,
+    },
+    /// A step of what a channel missed ends here: say so to the hub, and the next one comes.
+    Step {
+        /// The front's channel.
+        channel: ChannelId,
+    },
+    /// A channel has missed messages that nobody can give it any more: events follow after this position.
+    Lost {
+        /// The front's channel.
+        channel: ChannelId,
+        /// The topic's epoch.
+        epoch: Epoch,
+        /// The offset after which events follow.
         offset: u64,
     },
     /// A channel's listener will not become live.
@@ -60,6 +76,15 @@ pub enum Item {
     Frame(Bytes),
 }
 
+/// What became of a position that a channel came back with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resumed {
+    /// Everything behind it follows.
+    pub recovered: bool,
+    /// Otherwise, the oldest offset that is still kept.
+    pub oldest: Option<u64>,
+}
+
 /// A front's own part of every frame to one channel, in the two forms that it may need.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tag {
@@ -75,7 +100,7 @@ impl Item {
             + match self {
                 Self::Event { tag, body, .. } => tag.text.len() + body.len(),
                 Self::Frame(bytes) => bytes.len(),
-                Self::Joined { .. } | Self::JoinFailed { .. } | Self::Answer { .. } => 0,
+                _ => 0,
             }
     }
 }
@@ -114,10 +139,7 @@ pub enum Found {
 impl Outbox {
     /// An empty queue of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self(Arc::new(Shared {
-            limit,
-            inner: Mutex::default(),
-        }))
+        Self(Arc::new(Shared { limit, inner: Mutex::default() }))
     }
 
     /// Queues an item. Once the session is ending, items are dropped.
@@ -137,11 +159,7 @@ impl Outbox {
             inner.bytes += cost;
             inner.queue.push_back(item);
             // A session that has something to do already need not be woken again.
-            if inner.queue.len() == 1 {
-                inner.waker.take()
-            } else {
-                None
-            }
+            if inner.queue.len() == 1 { inner.waker.take() } else { None }
         };
         drop(inner);
         if let Some(waker) = waker {
@@ -183,13 +201,18 @@ impl Outbox {
             // Idle: give the memory back.
             inner.queue = VecDeque::new();
         }
-        if !inner
-            .waker
-            .as_ref()
-            .is_some_and(|waker| waker.will_wake(context.waker()))
-        {
-            inner.waker = Some(context.waker().clone());
+        inner.wake_by(context);
+        Poll::Pending
+    }
+
+    /// Resolves when the queue was full: for a session whose client takes nothing, and which therefore takes nothing
+    /// from here.
+    pub fn poll_full(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut inner = self.0.inner.lock();
+        if inner.ending == Some(Ending::Slow) {
+            return Poll::Ready(());
         }
+        inner.wake_by(context);
         Poll::Pending
     }
 
@@ -200,6 +223,14 @@ impl Outbox {
         inner.queue = VecDeque::new();
         inner.bytes = 0;
         inner.waker = None;
+    }
+}
+
+impl Inner {
+    fn wake_by(&mut self, context: &Context<'_>) {
+        if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            self.waker = Some(context.waker().clone());
+        }
     }
 }
 

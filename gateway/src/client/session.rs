@@ -62,15 +62,8 @@ struct Session<F: Front> {
 /// Runs a session to its end and says why it ended.
 pub async fn run<F: Front>(socket: Socket, outbox: Outbox, front: F, idle: Duration) -> Ending {
     let alarm = Box::pin(sleep_until(Instant::now() + idle));
-    let mut session = Session {
-        socket,
-        outbox,
-        front,
-        items: VecDeque::new(),
-        idle,
-        alarm,
-        read_first: true,
-    };
+    let mut session =
+        Session { socket, outbox, front, items: VecDeque::new(), idle, alarm, read_first: true };
     let ending = session.turns().await;
     session.front.ended();
     session.outbox.close();
@@ -125,6 +118,8 @@ impl<F: Front> Session<F> {
                 Poll::Ready(Found::End(ending)) => return Poll::Ready(Turn::End(ending)),
                 Poll::Pending => {}
             }
+        } else if self.outbox.poll_full(context).is_ready() {
+            return Poll::Ready(Turn::End(Ending::Slow));
         }
         if !self.read_first
             && let Poll::Ready(received) = self.socket.poll_next(context)

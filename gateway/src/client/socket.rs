@@ -79,11 +79,7 @@ impl Socket {
             .write_buffer_size(0)
             .max_message_size(Some(max_frame))
             .max_frame_size(Some(max_frame));
-        let io = QueuedIo {
-            io,
-            wire: Wire::default(),
-            read_at: Instant::now(),
-        };
+        let io = QueuedIo { io, wire: Wire::default(), read_at: Instant::now() };
         let stream =
             WebSocketStream::from_partially_read(io, read.to_vec(), Role::Server, Some(config)).await;
         Self { stream }

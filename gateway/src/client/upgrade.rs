@@ -36,22 +36,14 @@ fn check_upgrade(headers: &HeaderMap) -> Result<&[u8], String> {
         ));
     }
     if !mentions(headers, UPGRADE, |token| token.eq_ignore_ascii_case("websocket")) {
-        return Err(format!(
-            "'upgrade' header must contain 'websocket', got {}",
-            shown(headers, UPGRADE)
-        ));
+        return Err(format!("'upgrade' header must contain 'websocket', got {}", shown(headers, UPGRADE)));
     }
     let Some(key) = headers.get(SEC_WEBSOCKET_KEY) else {
         return Err("'sec-websocket-key' header is absent".to_owned());
     };
-    if headers
-        .get(SEC_WEBSOCKET_VERSION)
-        .is_none_or(|version| version != "13")
-    {
+    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         let got = shown(headers, SEC_WEBSOCKET_VERSION);
-        return Err(format!(
-            "'sec-websocket-version' header must equal '13', got {got}"
-        ));
+        return Err(format!("'sec-websocket-version' header must equal '13', got {got}"));
     }
     Ok(key.as_bytes())
 }
@@ -67,10 +59,7 @@ pub(crate) fn mentions(headers: &HeaderMap, name: HeaderName, is_it: impl Fn(&st
 }
 
 fn shown(headers: &HeaderMap, name: HeaderName) -> String {
-    let values: Vec<_> = headers
-        .get_all(name)
-        .iter()
-        .map(|value| String::from_utf8_lossy(value.as_bytes()))
-        .collect();
+    let values: Vec<_> =
+        headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     format!("{values:?}")
 }

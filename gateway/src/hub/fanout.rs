@@ -13,15 +13,9 @@ pub(crate) fn fan_out(topic: &[u8], listeners: &[Listener], message: &Message, o
     let mut encoded: [Option<Bytes>; CODECS] = Default::default();
     for listener in listeners {
         let body = match encoded.get_mut(listener.codec.index()) {
-            Some(slot) => slot
-                .get_or_insert_with(|| listener.codec.encode(topic, message, offset))
-                .clone(),
+            Some(slot) => slot.get_or_insert_with(|| listener.codec.encode(topic, message, offset)).clone(),
             None => listener.codec.encode(topic, message, offset),
         };
-        listener.client.push(Item::Event {
-            tag: listener.tag.clone(),
-            encoding: message.encoding,
-            body,
-        });
+        listener.client.push(Item::Event { tag: listener.tag.clone(), encoding: message.encoding, body });
     }
 }

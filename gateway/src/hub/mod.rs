@@ -1,13 +1,17 @@
 //! The gateway's table of who listens locally to what. It knows no protocol: fronts bring their own [`codec`].
 //!
-//! In the order of a message's way: [`publish`] carries a message to its owner, [`state`] holds the rules of one
-//! topic, [`table`] finds topics and runs their rules, `fanout` hands one delivery to every listener. [`reason`] lists why
-//! something was not done.
+//! In the order of a message's way: [`publish`] carries a message to its owner, [`table`] finds topics and runs their
+//! rules, [`state`] holds the rules of one, [`effect`] is what these take and give, `fanout` hands one delivery to
+//! every listener. `catch_up` is for listeners that are behind, [`replay`] for what they missed. `slots` numbers
+//! topics, [`reason`] lists why something was not done.
 
+pub(crate) mod catch_up;
 pub mod codec;
+pub mod effect;
 pub(crate) mod fanout;
 pub mod publish;
 pub mod reason;
+pub mod replay;
 pub(crate) mod slots;
 pub mod state;
 pub mod table;

@@ -1,20 +1,15 @@
 //! A publish on its way to the owner: from the moment the hub takes it until its publisher has an answer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
 use campanile_proto::{Epoch, Incarnation, Message};
+use parking_lot::Mutex;
 
 use crate::client::outbox::{Item, Outbox};
 use crate::hub::reason::Reason;
-
-/// Not handed to a link yet.
-const QUEUED: u64 = 0;
-
-/// Given up before it was handed to a link: it never leaves this process.
-const GIVEN_UP: u64 = u64::MAX;
 
 /// Who wants to know what became of a publish.
 #[derive(Clone, Debug)]
@@ -23,6 +18,17 @@ pub struct Origin {
     pub outbox: Outbox,
     /// What the front calls the publish.
     pub token: u32,
+}
+
+/// What a front wants published.
+#[derive(Clone, Debug)]
+pub struct Post {
+    /// What subscribers get.
+    pub message: Message,
+    /// Idempotency key: published with it before, it counts once.
+    pub key: Option<Bytes>,
+    /// Who is to be told.
+    pub origin: Origin,
 }
 
 /// One publish.
@@ -38,13 +44,35 @@ pub struct Pending {
     pub deadline: Instant,
     /// What is published.
     pub message: Message,
+    /// Published with this key before, it counts once.
+    pub key: Option<Bytes>,
     origin: Origin,
     budget: Arc<Budget>,
     cost: usize,
-    /// `QUEUED`, `GIVEN_UP`, or the incarnation of the topic server that it was handed to.
-    handed: AtomicU64,
-    /// The epoch under which it was handed over first; 0 if that was not known.
-    epoch: AtomicU64,
+    /// Its own lock: a link's writer changes it without the topic's.
+    way: Mutex<Way>,
+}
+
+/// How far a publish has come.
+#[derive(Debug)]
+struct Way {
+    state: State,
+    /// The newest sending. Copies of older ones that still lie in an outbox never leave it.
+    sending: u64,
+    /// Copies that were handed over and not refused.
+    copies: u32,
+    /// The epoch under which it was handed over first, if that was known.
+    epoch: Option<Epoch>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// In no link's hands.
+    Queued,
+    /// Handed to a link of this topic server: it may have happened.
+    Handed(Incarnation),
+    /// Given up before it was handed to a link: it never leaves this process.
+    GivenUp,
 }
 
 /// Bytes of publishes that wait for one topic server, bounded. Rule for full: the publish is refused as
@@ -58,10 +86,7 @@ pub struct Budget {
 impl Budget {
     /// Room for so many bytes.
     pub fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            used: AtomicUsize::new(0),
-        }
+        Self { limit, used: AtomicUsize::new(0) }
     }
 
     /// Bytes that wait.
@@ -89,10 +114,10 @@ impl Pending {
         topic: Bytes,
         number: u64,
         deadline: Instant,
-        message: Message,
-        origin: Origin,
+        post: Post,
         budget: &Arc<Budget>,
     ) -> Result<Arc<Self>, Origin> {
+        let Post { message, key, origin } = post;
         let cost = topic.len() + message.len() + campanile_proto::wire::ITEM_OVERHEAD;
         if !budget.take(cost) {
             return Err(origin);
@@ -103,11 +128,11 @@ impl Pending {
             number,
             deadline,
             message,
+            key,
             origin,
             budget: Arc::clone(budget),
             cost,
-            handed: AtomicU64::new(QUEUED),
-            epoch: AtomicU64::new(0),
+            way: Mutex::new(Way { state: State::Queued, sending: 0, copies: 0, epoch: None }),
         }))
     }
 
@@ -116,68 +141,79 @@ impl Pending {
         self.cost
     }
 
-    /// The link's writer takes it: from here on it may have happened. `false` if it was given up before.
-    pub fn hand_to(&self, owner: Incarnation) -> bool {
-        match self
-            .handed
-            .compare_exchange(QUEUED, owner.0, Ordering::AcqRel, Ordering::Acquire)
-        {
-            Ok(_) => {
-                self.budget.give_back(self.cost);
-                true
-            }
-            Err(GIVEN_UP) => false,
-            // A re-send.
-            Err(_) => true,
+    /// A new sending: of older ones nothing leaves any more. Returns its number, for [`Pending::hand_to`].
+    pub fn send_anew(&self) -> u64 {
+        let mut way = self.way.lock();
+        way.sending += 1;
+        way.sending
+    }
+
+    /// The link's writer takes a sending: from here on it may have happened. `false` if it must not leave: it was
+    /// given up, a newer sending takes its place, or it is in the hands of another process.
+    pub fn hand_to(&self, owner: Incarnation, sending: u64) -> bool {
+        let mut way = self.way.lock();
+        if way.sending != sending {
+            return false;
         }
+        match way.state {
+            State::Queued => self.budget.give_back(self.cost),
+            State::Handed(same) if same == owner => {}
+            State::Handed(_) | State::GivenUp => return false,
+        }
+        way.state = State::Handed(owner);
+        way.copies += 1;
+        true
     }
 
     /// The process that it was handed to, if it was.
     pub fn handed_to(&self) -> Option<Incarnation> {
-        match self.handed.load(Ordering::Acquire) {
-            QUEUED | GIVEN_UP => None,
-            owner => Some(Incarnation(owner)),
+        match self.way.lock().state {
+            State::Handed(owner) => Some(owner),
+            State::Queued | State::GivenUp => None,
         }
     }
 
-    /// The owner has said that it did not run it: it waits again, as if it had never left. The budget is not asked
-    /// again, since the publish was admitted once.
+    /// Whether more than one copy of it is without an answer: then a refusal of one says nothing of the others.
+    pub fn is_resent(&self) -> bool {
+        self.way.lock().copies > 1
+    }
+
+    /// The owner has said of one copy that it did not run it. If that was the only one, the publish waits again, as
+    /// if it had never left; the budget is not asked again, since it was admitted once.
     pub fn take_back(&self) {
-        if self.handed_to().is_some() {
-            self.budget.used.fetch_add(self.cost, Ordering::Relaxed);
-            self.handed.store(QUEUED, Ordering::Release);
+        let mut way = self.way.lock();
+        if matches!(way.state, State::Handed(_)) {
+            way.sending += 1;
+            way.copies = way.copies.saturating_sub(1);
+            if way.copies == 0 {
+                way.state = State::Queued;
+                self.budget.used.fetch_add(self.cost, Ordering::Relaxed);
+            }
         }
     }
 
     /// Notes the epoch of the first sending; a later one changes nothing.
     pub fn note_epoch(&self, epoch: Option<Epoch>) {
-        if let Some(epoch) = epoch {
-            let _ = self
-                .epoch
-                .compare_exchange(0, epoch.0, Ordering::Relaxed, Ordering::Relaxed);
-        }
+        let mut way = self.way.lock();
+        way.epoch = way.epoch.or(epoch);
     }
 
     /// The epoch of the first sending.
     pub fn epoch(&self) -> Option<Epoch> {
-        match self.epoch.load(Ordering::Relaxed) {
-            0 => None,
-            epoch => Some(Epoch(epoch)),
-        }
+        self.way.lock().epoch
     }
 
     /// Stops waiting for an answer: it never left, or nobody knows what became of it.
     pub fn give_up(&self) -> Reason {
-        match self
-            .handed
-            .compare_exchange(QUEUED, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire)
-        {
-            Ok(_) => {
+        let mut way = self.way.lock();
+        match way.state {
+            State::Handed(_) => Reason::Unanswered,
+            State::GivenUp => Reason::OwnerUnreachable,
+            State::Queued => {
+                way.state = State::GivenUp;
                 self.budget.give_back(self.cost);
                 Reason::OwnerUnreachable
             }
-            Err(GIVEN_UP) => Reason::OwnerUnreachable,
-            Err(_) => Reason::Unanswered,
         }
     }
 
@@ -190,16 +226,13 @@ impl Pending {
 impl Origin {
     /// Tells the publisher.
     pub fn answer(&self, result: Result<(Epoch, u64), Reason>) {
-        self.outbox.push(Item::Answer {
-            token: self.token,
-            result,
-        });
+        self.outbox.push(Item::Answer { token: self.token, result });
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        if *self.handed.get_mut() == QUEUED {
+        if self.way.get_mut().state == State::Queued {
             self.budget.give_back(self.cost);
         }
     }

@@ -35,13 +35,17 @@ pub enum Reason {
     ReservedEvent,
     /// The payload is not a JSON object.
     InvalidPayload,
+    /// The idempotency key is no string of 1 to 64 bytes.
+    InvalidKey,
+    /// The idempotency key came before, with another event or payload.
+    KeyReused,
     /// The client sent an event that no rule knows.
     UnknownEvent,
 }
 
 impl Reason {
     /// All reasons, in the order of the docs.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::UnmatchedTopic,
         Self::TooManyChannels,
         Self::OwnerUnreachable,
@@ -52,6 +56,8 @@ impl Reason {
         Self::InvalidEvent,
         Self::ReservedEvent,
         Self::InvalidPayload,
+        Self::InvalidKey,
+        Self::KeyReused,
         Self::UnknownEvent,
     ];
 
@@ -68,6 +74,8 @@ impl Reason {
             Self::InvalidEvent => "invalid event",
             Self::ReservedEvent => "reserved event",
             Self::InvalidPayload => "invalid payload",
+            Self::InvalidKey => "invalid key",
+            Self::KeyReused => "key used with another body",
             Self::UnknownEvent => "unknown event",
         }
     }
@@ -82,10 +90,7 @@ impl Reason {
 
     /// Whether the same request may succeed later.
     pub fn retry(self) -> bool {
-        matches!(
-            self,
-            Self::OwnerUnreachable | Self::Unanswered | Self::Overloaded | Self::OwnerDraining
-        )
+        matches!(self, Self::OwnerUnreachable | Self::Unanswered | Self::Overloaded | Self::OwnerDraining)
     }
 
     /// What a gateway makes of an owner's refusal of a publish.
@@ -95,6 +100,7 @@ impl Reason {
             Refusal::Overloaded | Refusal::StaleNumber => Self::Overloaded,
             Refusal::Draining => Self::OwnerDraining,
             Refusal::UnknownOutcome => Self::Unanswered,
+            Refusal::KeyReused => Self::KeyReused,
         }
     }
 }

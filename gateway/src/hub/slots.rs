@@ -19,10 +19,7 @@ struct Slot<T> {
 
 impl<T> Default for Slots<T> {
     fn default() -> Self {
-        Self {
-            slots: Vec::new(),
-            free: Vec::new(),
-        }
+        Self { slots: Vec::new(), free: Vec::new() }
     }
 }
 
@@ -30,10 +27,7 @@ impl<T> Slots<T> {
     /// Makes a topic for a free slot, given the slot and its last generation.
     pub(crate) fn insert(&mut self, make: impl FnOnce(u32, u32) -> Arc<T>) -> Arc<T> {
         let number = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot {
-                generation: 0,
-                topic: None,
-            });
+            self.slots.push(Slot { generation: 0, topic: None });
             (self.slots.len() - 1) as u32
         });
         let slot = &mut self.slots[number as usize];

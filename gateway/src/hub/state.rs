@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use campanile_proto::{Epoch, Incarnation, Refusal, Subscription};
+use campanile_proto::{Epoch, Found, Message, Refusal, Subscription};
 
-use crate::client::outbox::{ChannelId, Item, Outbox, Tag};
-use crate::hub::codec::Codec;
+use crate::hub::catch_up::CatchUp;
+pub use crate::hub::effect::{
+    Counted, Delivery, Effect, Life, LinkView, Listener, MemberId, Request, Routes, Start,
+};
 use crate::hub::publish::Pending;
 use crate::hub::reason::Reason;
 
@@ -24,119 +26,6 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The wait before asking again after an owner said that it is full.
 const ASK_FULL_AGAIN: Duration = Duration::from_secs(1);
-
-/// A topic server, as the gateway counts them: never used for another name or address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct MemberId(pub u32);
-
-/// The link to a member, as it is now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LinkView {
-    /// The member.
-    pub member: MemberId,
-    /// The link's number, while it is up.
-    pub up: Option<u64>,
-    /// The life of the process at its other end; meaningful while it is up.
-    pub owner: Incarnation,
-}
-
-/// Where requests go: the newest ring, and the links.
-pub trait Routes {
-    /// The member that the newest ring names.
-    fn owner(&self, topic: &[u8]) -> MemberId;
-    /// The link to a member.
-    fn view(&self, member: MemberId) -> LinkView;
-}
-
-/// One channel that listens.
-#[derive(Clone, Debug)]
-pub struct Listener {
-    /// Unique in this process.
-    pub id: u64,
-    /// What its front calls it.
-    pub channel: ChannelId,
-    /// Where its messages go.
-    pub client: Outbox,
-    /// How they are encoded.
-    pub codec: &'static dyn Codec,
-    /// Its own part of every frame.
-    pub tag: Arc<Tag>,
-}
-
-/// What a command leads to.
-#[derive(Debug)]
-pub enum Effect {
-    /// To the topic server, if this link is still its link.
-    Send {
-        /// The topic server.
-        member: MemberId,
-        /// The link that the request belongs to.
-        link: u64,
-        /// The request.
-        request: Request,
-    },
-    /// To a listener's client.
-    Tell(Outbox, Item),
-    /// To a publisher.
-    Answer(Arc<Pending>, Result<(Epoch, u64), Reason>),
-    /// Call [`Topic::wake`] at this time.
-    Wake(Instant),
-    /// Something for the metrics.
-    Count(Counted),
-}
-
-/// A request to a topic server.
-#[derive(Clone, Debug)]
-pub enum Request {
-    /// Subscribe under a new number.
-    Subscribe(Subscription, Bytes),
-    /// End the subscription of this number.
-    Unsubscribe(Subscription),
-    /// Run a publish, if it has not been given up.
-    Publish {
-        /// The publish.
-        pending: Arc<Pending>,
-        /// Every lower number has been answered.
-        settled_below: u64,
-        /// The epoch of its first sending, if this is not the first.
-        resend_epoch: Option<Epoch>,
-    },
-}
-
-/// Things that should be rare, or that users want to know of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Counted {
-    /// Messages that listeners missed: published while the topic had no link.
-    Missed(u64),
-    /// The topic's counter began anew while there were listeners.
-    NewEpoch,
-    /// A delivery that came twice.
-    Repeated,
-    /// A delivery of another subscription or link than the topic's own.
-    Stale,
-    /// A delivery came too early: the subscription is made anew.
-    Jump,
-    /// The topic's owner changed under a subscription.
-    Moved,
-}
-
-/// What is to happen with a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delivery {
-    /// To every listener.
-    FanOut,
-    /// To nobody.
-    Drop,
-}
-
-/// Whether a topic is still of use here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
-    /// It is.
-    Goes,
-    /// It can be forgotten.
-    Over,
-}
 
 /// One topic at one gateway.
 #[derive(Debug)]
@@ -154,6 +43,8 @@ pub struct Topic {
     epoch: Option<Epoch>,
     listeners: Vec<Listener>,
     joins: Vec<Join>,
+    /// Those behind the topic, who are being given what they missed.
+    catch_up: CatchUp,
     /// Without an answer, in the order of their numbers.
     publishes: VecDeque<Arc<Pending>>,
     /// Not asked for anything before.
@@ -172,6 +63,7 @@ struct Subscribing {
 #[derive(Debug)]
 struct Join {
     listener: Listener,
+    start: Start,
     deadline: Instant,
 }
 
@@ -189,6 +81,7 @@ impl Topic {
             epoch: None,
             listeners: Vec::new(),
             joins: Vec::new(),
+            catch_up: CatchUp::default(),
             publishes: VecDeque::new(),
             hold_until: None,
             keep_until: now,
@@ -220,20 +113,23 @@ impl Topic {
     pub fn join(
         &mut self,
         listener: Listener,
+        start: Start,
         deadline: Instant,
         now: Instant,
         routes: &dyn Routes,
         effects: &mut Vec<Effect>,
     ) {
         self.keep_until = now + LINGER;
-        self.joins.push(Join { listener, deadline });
+        let id = listener.id;
+        self.joins.push(Join { listener, start, deadline });
         let view = self.bind(now, routes, effects);
         if self.subscription.is_none() {
             self.subscribe(view, effects);
         } else if self.is_live(view) {
             self.admit(effects);
+            self.advance(effects);
         }
-        if !self.joins.is_empty() {
+        if !self.listeners.iter().any(|listener| listener.id == id) {
             self.wake_by(deadline, effects);
         }
     }
@@ -245,6 +141,7 @@ impl Topic {
             self.listeners.swap_remove(index);
         } else {
             self.joins.retain(|join| join.listener.id != id);
+            self.catch_up.remove(id);
         }
         if !self.is_wanted() {
             self.listeners = Vec::new();
@@ -270,11 +167,11 @@ impl Topic {
         let deadline = pending.deadline;
         // Bound before it is queued, or a new link would send it twice.
         let view = self.bind(now, routes, effects);
-        self.publishes.push_back(Arc::clone(&pending));
+        self.publishes.push_back(pending);
         if let Some(link) = view.up
             && self.link == Some(link)
         {
-            self.send_publish(link, pending, None, effects);
+            self.send_publish(link, self.publishes.len() - 1, effects);
         }
         self.wake_by(deadline, effects);
     }
@@ -296,23 +193,29 @@ impl Topic {
         if !self.is_current(number, link) {
             return effects.push(Effect::Count(Counted::Stale));
         }
-        self.subscription = Some(Subscribing {
-            number,
-            confirmed: true,
-        });
-        if !self.listeners.is_empty() {
-            match self.position {
-                Some((old, last)) if old == epoch && offset > last => {
-                    effects.push(Effect::Count(Counted::Missed(offset - last)));
+        self.subscription = Some(Subscribing { number, confirmed: true });
+        self.catch_up.restart();
+        match self.position {
+            // Whoever listened goes on where the topic broke off.
+            Some((old, last)) if old == epoch && last < offset => {
+                for listener in self.listeners.drain(..) {
+                    self.catch_up.add(listener, (epoch, last), None);
                 }
-                Some((old, _)) if old == epoch => {}
-                Some(_) => effects.push(Effect::Count(Counted::NewEpoch)),
-                None => {}
             }
+            Some((old, last)) if old == epoch && last == offset => {}
+            Some(_) => {
+                self.catch_up.forget();
+                for listener in &self.listeners {
+                    effects.push(Effect::Count(Counted::NewEpoch));
+                    effects.push(listener.lost((epoch, offset)));
+                }
+            }
+            None => {}
         }
         self.position = Some((epoch, offset));
         self.epoch = Some(epoch);
         self.admit(effects);
+        self.advance(effects);
     }
 
     /// The owner has refused a subscription.
@@ -331,13 +234,7 @@ impl Topic {
         self.link = None;
         if reason == Refusal::Overloaded {
             for join in self.joins.drain(..) {
-                effects.push(Effect::Tell(
-                    join.listener.client,
-                    Item::JoinFailed {
-                        channel: join.listener.channel,
-                        reason: Reason::Overloaded,
-                    },
-                ));
+                effects.push(join.listener.failed(Reason::Overloaded));
             }
             self.hold(now + ASK_FULL_AGAIN, effects);
         } else {
@@ -350,21 +247,18 @@ impl Topic {
         &mut self,
         number: Subscription,
         offset: u64,
+        message: &Message,
         link: LinkView,
         effects: &mut Vec<Effect>,
     ) -> Delivery {
-        let confirmed = self
-            .subscription
-            .is_some_and(|subscription| subscription.confirmed);
-        let Some((epoch, last)) = self
-            .position
-            .filter(|_| confirmed && self.is_current(number, link))
-        else {
+        let confirmed = self.subscription.is_some_and(|subscription| subscription.confirmed);
+        let Some((epoch, last)) = self.position.filter(|_| confirmed && self.is_current(number, link)) else {
             effects.push(Effect::Count(Counted::Stale));
             return Delivery::Drop;
         };
         if offset == last + 1 {
             self.position = Some((epoch, offset));
+            self.catch_up.live(offset, message);
             return Delivery::FanOut;
         }
         if offset <= last {
@@ -374,6 +268,37 @@ impl Topic {
             self.subscribe(link, effects);
         }
         Delivery::Drop
+    }
+
+    /// A part of what was missed has come, in order with the deliveries (L6).
+    pub fn missed(
+        &mut self,
+        number: Subscription,
+        epoch: Epoch,
+        from: u64,
+        found: Found,
+        link: LinkView,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(position) =
+            self.position.filter(|_| self.is_current(number, link) && self.catch_up.answers((epoch, from)))
+        else {
+            return effects.push(Effect::Count(Counted::Stale));
+        };
+        match found {
+            Found::Messages(messages) => self.catch_up.part(from, messages),
+            Found::Gone { oldest } => {
+                self.catch_up.gone((epoch, from), oldest, position, &mut self.listeners, effects);
+            }
+        }
+        self.advance(effects);
+    }
+
+    /// A listener's client has taken its last step of what it missed.
+    pub fn step(&mut self, id: u64, effects: &mut Vec<Effect>) {
+        if self.catch_up.stepped(id) {
+            self.advance(effects);
+        }
     }
 
     /// A publish got its offset.
@@ -388,17 +313,16 @@ impl Topic {
     pub fn publish_refused(&mut self, number: u64, reason: Refusal, now: Instant, effects: &mut Vec<Effect>) {
         if reason == Refusal::NotOwner {
             // It did not happen: it waits for the owner, wherever that is, until its time is up.
-            if let Ok(index) = self
-                .publishes
-                .binary_search_by_key(&number, |pending| pending.number)
-            {
+            if let Ok(index) = self.publishes.binary_search_by_key(&number, |pending| pending.number) {
                 self.publishes[index].take_back();
                 self.subscription = None;
                 self.link = None;
                 self.hold(now + ASK_AGAIN, effects);
             }
         } else if let Some(pending) = self.take_publish(number) {
-            effects.push(Effect::Answer(pending, Err(Reason::of_refusal(reason))));
+            // The refusal of one copy says nothing of another, which may have run.
+            let reason = if pending.is_resent() { Reason::Unanswered } else { Reason::of_refusal(reason) };
+            effects.push(Effect::Answer(pending, Err(reason)));
         }
     }
 
@@ -417,8 +341,10 @@ impl Topic {
         effects.push(Effect::Count(Counted::Moved));
         self.subscription = None;
         self.link = None;
-        if routes.owner(&self.name) == self.member {
-            // The holder has read the new ring, and we have not yet.
+        let asked = self.publishes.iter().any(|pending| pending.handed_to().is_some());
+        if asked || routes.owner(&self.name) == self.member {
+            // Its answers to publishes are right behind: what it refused can still go to its successor. Or it has
+            // read the new ring, and we have not yet.
             self.hold(now + ASK_AGAIN, effects);
         } else {
             self.bind(now, routes, effects);
@@ -450,6 +376,7 @@ impl Topic {
         }
         let next = [
             self.joins.first().map(|join| join.deadline),
+            self.catch_up.deadline(),
             self.publishes.front().map(|pending| pending.deadline),
             self.hold_until,
             (!self.is_wanted() && self.keep_until > now).then_some(self.keep_until),
@@ -462,39 +389,47 @@ impl Topic {
 
     /// Somebody listens, or wants to.
     fn is_wanted(&self) -> bool {
-        !self.listeners.is_empty() || !self.joins.is_empty()
+        !self.listeners.is_empty() || !self.joins.is_empty() || !self.catch_up.is_empty()
     }
 
     fn is_current(&self, number: Subscription, link: LinkView) -> bool {
         link.member == self.member
             && link.up.is_some()
             && link.up == self.link
-            && self
-                .subscription
-                .is_some_and(|subscription| subscription.number == number)
+            && self.subscription.is_some_and(|subscription| subscription.number == number)
     }
 
     fn is_live(&self, view: LinkView) -> bool {
         view.up.is_some()
             && view.up == self.link
-            && self
-                .subscription
-                .is_some_and(|subscription| subscription.confirmed)
+            && self.subscription.is_some_and(|subscription| subscription.confirmed)
     }
 
-    /// Whoever waits for the subscription listens from here on.
+    /// Whoever waits for the subscription listens from here on, or catches up first.
     fn admit(&mut self, effects: &mut Vec<Effect>) {
-        let Some((epoch, offset)) = self.position else {
-            return;
-        };
-        for Join { listener, .. } in self.joins.drain(..) {
-            let joined = Item::Joined {
-                channel: listener.channel,
-                epoch,
-                offset,
-            };
-            effects.push(Effect::Tell(listener.client.clone(), joined));
-            self.listeners.push(listener);
+        let Some(position) = self.position else { return };
+        for Join { listener, start, deadline } in self.joins.drain(..) {
+            match start {
+                Start::Live => {
+                    effects.push(listener.joined(position, None));
+                    self.listeners.push(listener);
+                }
+                Start::After(epoch, cursor) => {
+                    self.catch_up.add(listener, (epoch, cursor), Some(deadline));
+                }
+            }
+        }
+    }
+
+    /// Gives those who catch up their next step, and asks for what nobody here has, one read at a time (L6).
+    fn advance(&mut self, effects: &mut Vec<Effect>) {
+        if let Some(Subscribing { number, confirmed: true }) = self.subscription
+            && let (Some(position), Some(link)) = (self.position, self.link)
+            && let Some((epoch, from)) =
+                self.catch_up.advance(&self.name, position, &mut self.listeners, effects)
+        {
+            let request = Request::Read(number, epoch, from);
+            effects.push(Effect::Send { member: self.member, link, request });
         }
     }
 
@@ -520,52 +455,45 @@ impl Topic {
         view
     }
 
-    /// Makes everything anew on a link: first the unanswered publishes, in order, then the subscription, so that a
-    /// client's reply still comes before its own event (L5).
+    /// Makes everything anew on a link: first the publishes that may have run, in order, then the subscription, so
+    /// that a client's reply still comes before its own event (L5); then those that have never left, which run when
+    /// the topic is subscribed, so that their events come back.
     fn set_up(&mut self, view: LinkView, effects: &mut Vec<Effect>) {
         let Some(link) = view.up else { return };
         self.link = Some(link);
         self.subscription = None;
-        for pending in std::mem::take(&mut self.publishes) {
-            match pending.handed_to() {
-                // Another process cannot know what became of it.
-                Some(owner) if owner != view.owner => {
-                    effects.push(Effect::Answer(pending, Err(Reason::Unanswered)));
-                }
-                handed => {
-                    self.publishes.push_back(Arc::clone(&pending));
-                    let resend_epoch = handed.and(pending.epoch());
-                    self.send_publish(link, pending, resend_epoch, effects);
-                }
+        self.catch_up.restart();
+        // Another process cannot know what became of what was handed to the one before.
+        self.publishes.retain(|pending| {
+            let lost = pending.handed_to().is_some_and(|owner| owner != view.owner);
+            if lost {
+                effects.push(Effect::Answer(Arc::clone(pending), Err(Reason::Unanswered)));
             }
+            !lost
+        });
+        let handed = self.publishes.iter().rposition(|pending| pending.handed_to().is_some());
+        let first_unsent = handed.map_or(0, |last| last + 1);
+        for index in 0..first_unsent {
+            self.send_publish(link, index, effects);
         }
         if self.is_wanted() {
             self.subscribe(view, effects);
         }
+        for index in first_unsent..self.publishes.len() {
+            self.send_publish(link, index, effects);
+        }
     }
 
-    fn send_publish(
-        &self,
-        link: u64,
-        pending: Arc<Pending>,
-        resend_epoch: Option<Epoch>,
-        effects: &mut Vec<Effect>,
-    ) {
-        pending.note_epoch(self.epoch);
-        let settled_below = self
-            .publishes
-            .front()
-            .map_or(pending.number, |first| first.number);
-        let request = Request::Publish {
-            pending,
-            settled_below,
-            resend_epoch,
+    fn send_publish(&self, link: u64, index: usize, effects: &mut Vec<Effect>) {
+        let Some(pending) = self.publishes.get(index).cloned() else {
+            return;
         };
-        effects.push(Effect::Send {
-            member: self.member,
-            link,
-            request,
-        });
+        let resend_epoch = pending.handed_to().and(pending.epoch());
+        pending.note_epoch(self.epoch);
+        let settled_below = self.publishes.front().map_or(pending.number, |first| first.number);
+        let sending = pending.send_anew();
+        let request = Request::Publish { pending, sending, settled_below, resend_epoch };
+        effects.push(Effect::Send { member: self.member, link, request });
     }
 
     fn subscribe(&mut self, view: LinkView, effects: &mut Vec<Effect>) {
@@ -573,20 +501,10 @@ impl Topic {
             && self.link == Some(link)
         {
             self.generation = self.generation.wrapping_add(1);
-            let number = Subscription {
-                slot: self.slot,
-                generation: self.generation,
-            };
-            self.subscription = Some(Subscribing {
-                number,
-                confirmed: false,
-            });
+            let number = Subscription { slot: self.slot, generation: self.generation };
+            self.subscription = Some(Subscribing { number, confirmed: false });
             let request = Request::Subscribe(number, self.name.clone());
-            effects.push(Effect::Send {
-                member: self.member,
-                link,
-                request,
-            });
+            effects.push(Effect::Send { member: self.member, link, request });
         }
     }
 
@@ -596,11 +514,7 @@ impl Topic {
             && let Some(link) = view.up
             && self.link == Some(link)
         {
-            effects.push(Effect::Send {
-                member: self.member,
-                link,
-                request: Request::Unsubscribe(number),
-            });
+            effects.push(Effect::Send { member: self.member, link, request: Request::Unsubscribe(number) });
         }
         self.position = None;
     }
@@ -608,21 +522,14 @@ impl Topic {
     /// Answers everything whose time is up.
     fn expire(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         self.joins.retain(|join| {
-            if join.deadline > now {
-                return true;
+            let goes_on = join.deadline > now;
+            if !goes_on {
+                effects.push(join.listener.failed(Reason::OwnerUnreachable));
             }
-            let failed = Item::JoinFailed {
-                channel: join.listener.channel,
-                reason: Reason::OwnerUnreachable,
-            };
-            effects.push(Effect::Tell(join.listener.client.clone(), failed));
-            false
+            goes_on
         });
-        while self
-            .publishes
-            .front()
-            .is_some_and(|pending| pending.deadline <= now)
-        {
+        self.catch_up.expire(now, effects);
+        while self.publishes.front().is_some_and(|pending| pending.deadline <= now) {
             if let Some(pending) = self.publishes.pop_front() {
                 let reason = pending.give_up();
                 effects.push(Effect::Answer(pending, Err(reason)));
@@ -630,20 +537,16 @@ impl Topic {
         }
     }
 
+    /// Takes out a publish that has its answer. Copies that still wait in an outbox stay there.
     fn take_publish(&mut self, number: u64) -> Option<Arc<Pending>> {
         // Answers come in order, but for those that were refused.
-        if self
-            .publishes
-            .front()
-            .is_some_and(|pending| pending.number == number)
-        {
-            return self.publishes.pop_front();
-        }
-        let index = self
-            .publishes
-            .binary_search_by_key(&number, |pending| pending.number)
-            .ok()?;
-        self.publishes.remove(index)
+        let index = match self.publishes.front() {
+            Some(first) if first.number == number => 0,
+            _ => self.publishes.binary_search_by_key(&number, |pending| pending.number).ok()?,
+        };
+        let pending = self.publishes.remove(index)?;
+        pending.send_anew();
+        Some(pending)
     }
 
     fn hold(&mut self, until: Instant, effects: &mut Vec<Effect>) {

@@ -1,1 +1,1080 @@
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use campanile_proto::{Encoding, Incarnation};
+
 use super::*;
+use crate::client::outbox::{ChannelId, Item, Outbox, Resumed, Tag};
+use crate::hub::codec::Codec;
+use crate::hub::publish::{Budget, Origin, Post};
+
+#[path = "state_model_tests.rs"]
+mod model;
+
+const A: MemberId = MemberId(0);
+const B: MemberId = MemberId(1);
+const A_LIFE: Incarnation = Incarnation(0xa);
+const B_LIFE: Incarnation = Incarnation(0xb);
+const EPOCH: Epoch = Epoch(7);
+const NAME: &[u8] = b"topics:matrix";
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Routes that a test sets as it likes.
+struct Map {
+    owner: Cell<MemberId>,
+    links: RefCell<BTreeMap<MemberId, LinkView>>,
+}
+
+impl Map {
+    fn new() -> Self {
+        let map = Self { owner: Cell::new(A), links: RefCell::default() };
+        map.down(A);
+        map.down(B);
+        map
+    }
+
+    fn up(&self, member: MemberId, number: u64, owner: Incarnation) {
+        let view = LinkView { member, up: Some(number), owner };
+        self.links.borrow_mut().insert(member, view);
+    }
+
+    fn down(&self, member: MemberId) {
+        let view = LinkView { member, up: None, owner: Incarnation(0) };
+        self.links.borrow_mut().insert(member, view);
+    }
+}
+
+impl Routes for Map {
+    fn owner(&self, _topic: &[u8]) -> MemberId {
+        self.owner.get()
+    }
+
+    fn view(&self, member: MemberId) -> LinkView {
+        self.links.borrow()[&member]
+    }
+}
+
+#[derive(Debug)]
+struct NoCodec;
+
+impl Codec for NoCodec {
+    fn index(&self) -> usize {
+        0
+    }
+
+    fn encode(&self, _topic: &[u8], message: &Message, _offset: u64) -> Bytes {
+        message.payload.clone()
+    }
+}
+
+fn listener(id: u64) -> Listener {
+    Listener {
+        id,
+        channel: ChannelId(id as u32),
+        client: Outbox::new(1 << 20),
+        codec: &NoCodec,
+        tag: Arc::new(Tag { text: Box::from(id.to_be_bytes()), binary: Box::default() }),
+    }
+}
+
+/// A message that says where it belongs.
+fn message(epoch: Epoch, offset: u64) -> Message {
+    Message {
+        encoding: Encoding::Json,
+        event: Bytes::from_static(b"event"),
+        payload: Bytes::from([epoch.0.to_be_bytes(), offset.to_be_bytes()].concat()),
+    }
+}
+
+/// Whose event this is, its epoch and its offset.
+fn read_event(tag: &Tag, body: &Bytes) -> (u64, Epoch, u64) {
+    let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().expect("8 bytes"));
+    (number(&tag.text), Epoch(number(&body[..8])), number(&body[8..]))
+}
+
+fn pending(number: u64, deadline: Instant, budget: &Arc<Budget>) -> Arc<Pending> {
+    let message = Message {
+        encoding: Encoding::Json,
+        event: Bytes::from_static(b"event"),
+        payload: Bytes::from_static(b"{}"),
+    };
+    let origin = Origin { outbox: Outbox::new(1 << 20), token: number as u32 };
+    let post = Post { message, key: None, origin };
+    Pending::queue(3, Bytes::from_static(NAME), number, deadline, post, budget).expect("room in the budget")
+}
+
+/// What came out of a rule, in words that compare.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Out {
+    Subscribe(MemberId, u64, u32),
+    Unsubscribe(MemberId, u64, u32),
+    Read(MemberId, u64, u32, Epoch, u64),
+    /// Member, link, number, settled below, epoch of a re-send.
+    Publish(MemberId, u64, u64, u64, Option<Epoch>),
+    Joined(u32, Epoch, u64),
+    Resumed(u32, Epoch, u64, Resumed),
+    Event(u64, Epoch, u64),
+    Step(u32),
+    Lost(u32, Epoch, u64),
+    Failed(u32, Reason),
+    Answer(u64, Result<(Epoch, u64), Reason>),
+    Wake(u64),
+    Count(Counted),
+}
+
+/// One topic, its surroundings, and a clock in milliseconds.
+struct World {
+    map: Map,
+    topic: Topic,
+    start: Instant,
+    now: Instant,
+    budget: Arc<Budget>,
+    effects: Vec<Effect>,
+    /// Publishes that have gone out on a link and may be handed over.
+    sent: Vec<(Arc<Pending>, u64)>,
+}
+
+impl World {
+    /// All links are down.
+    fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            map: Map::new(),
+            topic: Topic::new(Bytes::from_static(NAME), 3, 10, A, now),
+            start: now,
+            now,
+            budget: Arc::new(Budget::new(1 << 30)),
+            effects: Vec::new(),
+            sent: Vec::new(),
+        }
+    }
+
+    /// Link 1 to A is up.
+    fn linked() -> Self {
+        let world = Self::new();
+        world.map.up(A, 1, A_LIFE);
+        world
+    }
+
+    /// Link 1 to A is up, and channel 1 listens from offset `offset` on.
+    fn listening(offset: u64) -> Self {
+        let mut world = Self::linked();
+        world.join(1);
+        world.subscribed(11, EPOCH, offset);
+        world.out();
+        world
+    }
+
+    fn at(&mut self, milliseconds: u64) {
+        self.now = self.start + Duration::from_millis(milliseconds);
+    }
+
+    fn join(&mut self, id: u64) {
+        self.join_from(id, Start::Live);
+    }
+
+    fn join_from(&mut self, id: u64, start: Start) {
+        let (now, deadline) = (self.now, self.now + DEADLINE);
+        let (map, effects) = (&self.map, &mut self.effects);
+        self.topic.join(listener(id), start, deadline, now, map, effects);
+    }
+
+    /// Messages of [`EPOCH`] behind `from` have come.
+    fn missed(&mut self, generation: u32, from: u64, count: u64) {
+        let messages = (from + 1..=from + count).map(|offset| message(EPOCH, offset));
+        self.found(generation, EPOCH, from, Found::Messages(messages.collect()));
+    }
+
+    fn found(&mut self, generation: u32, epoch: Epoch, from: u64, found: Found) {
+        let (number, view) = (number(generation), self.view());
+        self.topic.missed(number, epoch, from, found, view, &mut self.effects);
+    }
+
+    fn step(&mut self, id: u64) {
+        self.topic.step(id, &mut self.effects);
+    }
+
+    fn leave(&mut self, id: u64) {
+        self.topic.leave(id, self.now, &mut self.effects);
+    }
+
+    fn publish(&mut self, number: u64) {
+        let pending = pending(number, self.now + DEADLINE, &self.budget);
+        self.topic.publish(pending, self.now, &self.map, &mut self.effects);
+    }
+
+    fn settle(&mut self) {
+        self.topic.settle(self.now, &self.map, &mut self.effects);
+    }
+
+    fn view(&self) -> LinkView {
+        self.map.view(self.topic.member())
+    }
+
+    fn subscribed(&mut self, generation: u32, epoch: Epoch, offset: u64) {
+        let view = self.view();
+        self.topic.subscribed(number(generation), epoch, offset, view, &mut self.effects);
+    }
+
+    fn refused(&mut self, generation: u32, reason: Refusal) {
+        let view = self.view();
+        self.topic.subscribe_refused(number(generation), reason, view, self.now, &mut self.effects);
+    }
+
+    fn deliver(&mut self, generation: u32, offset: u64) -> Delivery {
+        let view = self.view();
+        self.deliver_on(number(generation), offset, view)
+    }
+
+    fn deliver_on(&mut self, number: Subscription, offset: u64, view: LinkView) -> Delivery {
+        let message = message(EPOCH, offset);
+        self.topic.deliver(number, offset, &message, view, &mut self.effects)
+    }
+
+    fn moved(&mut self, generation: u32) {
+        let view = self.view();
+        self.topic.moved(number(generation), view, self.now, &self.map, &mut self.effects);
+    }
+
+    fn published(&mut self, number: u64, offset: u64) {
+        self.topic.published(number, EPOCH, offset, &mut self.effects);
+    }
+
+    fn publish_refused(&mut self, number: u64, reason: Refusal) {
+        self.topic.publish_refused(number, reason, self.now, &mut self.effects);
+    }
+
+    /// Wakes the topic at the time that it asked for.
+    fn wake(&mut self) -> Life {
+        let at = self.topic.wake_at.expect("a wake was asked for");
+        self.now = self.now.max(at);
+        self.topic.wake(at, self.now, &self.map, &mut self.effects)
+    }
+
+    /// Everything that is sent is written to its link at once.
+    fn hand_over(&mut self) {
+        self.out();
+        for (pending, sending) in std::mem::take(&mut self.sent) {
+            pending.hand_to(self.view().owner, sending);
+        }
+    }
+
+    /// What came out since the last look.
+    fn out(&mut self) -> Vec<Out> {
+        let start = self.start;
+        let since_start = |at: Instant| (at - start).as_millis() as u64;
+        let effects = std::mem::take(&mut self.effects);
+        let sent = &mut self.sent;
+        let out = |effect| match effect {
+            Effect::Send { member, link, request } => match request {
+                Request::Subscribe(number, topic) => {
+                    assert_eq!((number.slot, &topic[..]), (3, NAME));
+                    Out::Subscribe(member, link, number.generation)
+                }
+                Request::Unsubscribe(number) => Out::Unsubscribe(member, link, number.generation),
+                Request::Read(number, epoch, from) => Out::Read(member, link, number.generation, epoch, from),
+                Request::Publish { pending, sending, settled_below, resend_epoch } => {
+                    let number = pending.number;
+                    sent.push((pending, sending));
+                    Out::Publish(member, link, number, settled_below, resend_epoch)
+                }
+            },
+            Effect::Tell(_, item) => match item {
+                Item::Joined { channel, epoch, offset, resumed: None } => {
+                    Out::Joined(channel.0, epoch, offset)
+                }
+                Item::Joined { channel, epoch, offset, resumed: Some(resumed) } => {
+                    Out::Resumed(channel.0, epoch, offset, resumed)
+                }
+                Item::JoinFailed { channel, reason } => Out::Failed(channel.0, reason),
+                Item::Event { tag, body, .. } => {
+                    let (id, epoch, offset) = read_event(&tag, &body);
+                    Out::Event(id, epoch, offset)
+                }
+                Item::Step { channel } => Out::Step(channel.0),
+                Item::Lost { channel, epoch, offset } => Out::Lost(channel.0, epoch, offset),
+                item => panic!("{item:?} is not the rules' to tell"),
+            },
+            Effect::Answer(pending, result) => Out::Answer(pending.number, result),
+            Effect::Wake(at) => Out::Wake(since_start(at)),
+            Effect::Count(counted) => Out::Count(counted),
+        };
+        effects.into_iter().map(out).collect()
+    }
+
+    /// The same without wakes.
+    fn acts(&mut self) -> Vec<Out> {
+        let mut out = self.out();
+        out.retain(|out| !matches!(out, Out::Wake(_)));
+        out
+    }
+}
+
+fn number(generation: u32) -> Subscription {
+    Subscription { slot: 3, generation }
+}
+
+// Joins.
+
+#[test]
+fn the_first_join_subscribes_and_later_ones_of_a_live_topic_are_told_at_once() {
+    let mut world = World::linked();
+    world.join(1);
+    assert_eq!(world.acts(), [Out::Subscribe(A, 1, 11)]);
+    world.join(2);
+    assert_eq!(world.acts(), [], "one subscription serves both");
+    world.subscribed(11, EPOCH, 41);
+    assert_eq!(world.acts(), [Out::Joined(1, EPOCH, 41), Out::Joined(2, EPOCH, 41)]);
+    assert_eq!(world.deliver(11, 42), Delivery::FanOut);
+    world.join(3);
+    assert_eq!(world.acts(), [Out::Joined(3, EPOCH, 42)]);
+    assert_eq!(world.topic.listeners().len(), 3);
+}
+
+#[test]
+fn nobody_is_delivered_to_before_the_join_is_told() {
+    let mut world = World::linked();
+    world.join(1);
+    assert_eq!(world.deliver(11, 1), Delivery::Drop, "not confirmed");
+    assert!(world.topic.listeners().is_empty());
+    world.out();
+    world.subscribed(11, EPOCH, 1);
+    assert_eq!(world.acts(), [Out::Joined(1, EPOCH, 1)]);
+    assert_eq!(world.deliver(11, 2), Delivery::FanOut);
+}
+
+#[test]
+fn joins_wait_while_the_link_is_down_and_are_sent_when_it_is_up() {
+    let mut world = World::new();
+    world.join(1);
+    assert_eq!(world.out(), [Out::Wake(5000)]);
+    world.settle();
+    assert_eq!(world.out(), []);
+    world.map.up(A, 4, A_LIFE);
+    world.settle();
+    assert_eq!(world.acts(), [Out::Subscribe(A, 4, 11)]);
+    world.settle();
+    assert_eq!(world.acts(), [], "once per link");
+}
+
+#[test]
+fn a_join_fails_at_its_deadline_and_not_before() {
+    let mut world = World::new();
+    world.join(1);
+    world.at(100);
+    world.join(2);
+    world.out();
+    assert_eq!(world.wake(), Life::Goes);
+    assert_eq!(world.out(), [Out::Failed(1, Reason::OwnerUnreachable), Out::Wake(5100)]);
+    assert_eq!(world.wake(), Life::Over);
+    assert_eq!(world.acts(), [Out::Failed(2, Reason::OwnerUnreachable)]);
+}
+
+#[test]
+fn a_join_that_left_is_told_nothing() {
+    let mut world = World::linked();
+    world.join(1);
+    world.leave(1);
+    world.out();
+    world.subscribed(11, EPOCH, 0);
+    assert_eq!(world.acts(), []);
+}
+
+#[test]
+fn an_owner_that_is_full_fails_the_joins_and_is_asked_again_for_listeners_only() {
+    let mut world = World::linked();
+    world.join(1);
+    world.out();
+    world.refused(11, Refusal::Overloaded);
+    assert_eq!(world.out(), [Out::Failed(1, Reason::Overloaded), Out::Wake(1000)]);
+    assert_eq!(world.wake(), Life::Over, "nobody waits any more");
+
+    let mut world = World::listening(0);
+    world.map.up(A, 2, A_LIFE);
+    world.settle();
+    world.refused(12, Refusal::Overloaded);
+    world.out();
+    world.wake();
+    assert_eq!(world.acts(), [Out::Subscribe(A, 2, 13)], "who listens goes on");
+}
+
+#[test]
+fn a_join_at_a_server_that_is_not_the_owner_waits_and_asks_again() {
+    let mut world = World::linked();
+    world.join(1);
+    world.out();
+    world.refused(11, Refusal::NotOwner);
+    assert_eq!(world.out(), [Out::Wake(50)]);
+    world.settle();
+    assert_eq!(world.acts(), [], "not before the pause is over");
+    world.wake();
+    assert_eq!(world.acts(), [Out::Subscribe(A, 1, 12)]);
+}
+
+#[test]
+fn a_refusal_of_an_older_number_changes_nothing() {
+    let mut world = World::listening(0);
+    world.refused(10, Refusal::NotOwner);
+    assert_eq!(world.out(), []);
+    assert_eq!(world.deliver(11, 1), Delivery::FanOut);
+}
+
+// Publishes.
+
+#[test]
+fn a_publish_goes_out_at_once_and_is_answered() {
+    let mut world = World::listening(0);
+    world.publish(1);
+    world.publish(2);
+    assert_eq!(world.acts(), [Out::Publish(A, 1, 1, 1, None), Out::Publish(A, 1, 2, 1, None)]);
+    world.published(1, 1);
+    assert_eq!(world.acts(), [Out::Answer(1, Ok((EPOCH, 1)))]);
+    world.publish(3);
+    assert_eq!(world.acts(), [Out::Publish(A, 1, 3, 2, None)], "all below 2 is settled");
+    world.publish_refused(2, Refusal::Expired);
+    assert_eq!(world.acts(), [Out::Answer(2, Err(Reason::OwnerUnreachable))]);
+    world.published(3, 2);
+    world.published(3, 2);
+    assert_eq!(world.acts(), [Out::Answer(3, Ok((EPOCH, 2)))], "once");
+}
+
+#[test]
+fn every_refusal_of_the_owner_has_its_reason() {
+    for (refusal, reason) in [
+        (Refusal::Expired, Reason::OwnerUnreachable),
+        (Refusal::Overloaded, Reason::Overloaded),
+        (Refusal::StaleNumber, Reason::Overloaded),
+        (Refusal::Draining, Reason::OwnerDraining),
+        (Refusal::UnknownOutcome, Reason::Unanswered),
+    ] {
+        let mut world = World::listening(0);
+        world.publish(1);
+        world.out();
+        world.publish_refused(1, refusal);
+        assert_eq!(world.acts(), [Out::Answer(1, Err(reason))], "{refusal:?}");
+    }
+}
+
+#[test]
+fn a_publish_that_never_left_did_not_happen() {
+    let mut world = World::new();
+    world.publish(1);
+    assert_eq!(world.out(), [Out::Wake(5000)]);
+    assert!(world.budget.used() > 0);
+    world.wake();
+    assert_eq!(world.acts(), [Out::Answer(1, Err(Reason::OwnerUnreachable))]);
+    assert_eq!(Reason::OwnerUnreachable.outcome(), crate::hub::reason::Published::Not);
+    assert_eq!(world.budget.used(), 0);
+}
+
+#[test]
+fn a_publish_that_was_given_up_in_the_queue_never_leaves_it() {
+    let mut world = World::linked();
+    world.publish(1);
+    world.out();
+    world.wake();
+    assert_eq!(world.acts(), [Out::Answer(1, Err(Reason::OwnerUnreachable))]);
+    assert!(!world.sent[0].0.hand_to(A_LIFE, world.sent[0].1));
+}
+
+#[test]
+fn a_publish_that_was_handed_over_and_not_answered_is_unknown() {
+    let mut world = World::linked();
+    world.publish(1);
+    world.hand_over();
+    assert_eq!(world.budget.used(), 0, "it waits no longer");
+    world.wake();
+    assert_eq!(world.acts(), [Out::Answer(1, Err(Reason::Unanswered))]);
+    assert_eq!(Reason::Unanswered.outcome(), crate::hub::reason::Published::Unknown);
+}
+
+#[test]
+fn on_a_new_link_the_unanswered_publishes_go_first_in_order_with_their_first_epoch() {
+    let mut world = World::listening(0);
+    world.publish(5);
+    world.publish(6);
+    world.hand_over();
+    world.map.down(A);
+    world.settle();
+    world.publish(7);
+    assert_eq!(world.acts(), [], "no link, nothing sent");
+    world.map.up(A, 2, A_LIFE);
+    world.settle();
+    assert_eq!(
+        world.acts(),
+        [
+            Out::Publish(A, 2, 5, 5, Some(EPOCH)),
+            Out::Publish(A, 2, 6, 5, Some(EPOCH)),
+            Out::Subscribe(A, 2, 12),
+            Out::Publish(A, 2, 7, 5, None),
+        ],
+        "what has never left runs when the topic is subscribed: its event comes back"
+    );
+}
+
+#[test]
+fn a_resend_names_the_epoch_of_its_first_sending_even_after_a_newer_one_is_known() {
+    let mut world = World::listening(0);
+    world.publish(5);
+    world.hand_over();
+    world.map.up(A, 2, A_LIFE);
+    world.settle();
+    world.subscribed(12, Epoch(8), 0);
+    world.out();
+    world.map.up(A, 3, A_LIFE);
+    world.settle();
+    assert_eq!(world.acts()[0], Out::Publish(A, 3, 5, 5, Some(EPOCH)), "not epoch 8");
+}
+
+#[test]
+fn another_life_of_the_owner_is_never_sent_what_was_handed_to_the_one_before() {
+    let mut world = World::listening(0);
+    world.publish(5);
+    world.hand_over();
+    world.map.down(A);
+    world.publish(6);
+    world.out();
+    world.map.up(A, 2, Incarnation(0xaa));
+    world.settle();
+    assert_eq!(
+        world.acts(),
+        [Out::Answer(5, Err(Reason::Unanswered)), Out::Subscribe(A, 2, 12), Out::Publish(A, 2, 6, 6, None),]
+    );
+    world.map.up(A, 3, A_LIFE);
+    world.settle();
+    assert!(!world.acts().iter().any(|out| matches!(out, Out::Publish(_, _, 5, ..))));
+}
+
+#[test]
+fn publishes_that_wait_for_answers_are_bounded() {
+    let mut world = World::listening(0);
+    for number in 1..=UNANSWERED as u64 {
+        assert!(world.topic.takes_publish());
+        world.publish(number);
+    }
+    assert!(!world.topic.takes_publish());
+    world.published(1, 1);
+    assert!(world.topic.takes_publish());
+}
+
+#[test]
+fn a_publish_that_a_stranger_refuses_waits_and_goes_again_in_order() {
+    let mut world = World::listening(0);
+    world.publish(5);
+    world.publish(6);
+    world.hand_over();
+    world.publish_refused(5, Refusal::NotOwner);
+    world.publish(7);
+    world.publish_refused(6, Refusal::NotOwner);
+    assert_eq!(world.acts(), [], "neither answered nor sent");
+    assert_eq!(world.topic.wake_at, Some(world.now + ASK_AGAIN));
+    world.wake();
+    assert_eq!(
+        world.acts(),
+        [
+            Out::Subscribe(A, 1, 12),
+            Out::Publish(A, 1, 5, 5, None),
+            Out::Publish(A, 1, 6, 5, None),
+            Out::Publish(A, 1, 7, 5, None),
+        ],
+        "no re-sends: nothing happened"
+    );
+    world.hand_over();
+    for number in 5..=7 {
+        world.published(number, number - 4);
+    }
+    assert_eq!(world.acts().len(), 3);
+}
+
+#[test]
+fn a_refused_publish_goes_to_the_member_that_the_ring_names_by_then() {
+    let mut world = World::listening(0);
+    world.publish(5);
+    world.hand_over();
+    world.publish_refused(5, Refusal::NotOwner);
+    world.map.owner.set(B);
+    world.map.up(B, 9, B_LIFE);
+    world.settle();
+    world.wake();
+    assert_eq!(world.acts(), [Out::Subscribe(B, 9, 12), Out::Publish(B, 9, 5, 5, None)]);
+}
+
+#[test]
+fn a_refused_publish_that_finds_no_owner_in_time_did_not_happen() {
+    let mut world = World::linked();
+    world.publish(5);
+    world.hand_over();
+    world.publish_refused(5, Refusal::NotOwner);
+    world.map.down(A);
+    while world.wake() == Life::Goes {}
+    assert_eq!(world.acts(), [Out::Answer(5, Err(Reason::OwnerUnreachable))]);
+    assert_eq!(world.budget.used(), 0);
+}
+
+/// The refusal answers the first sending; the second is under way, and may run.
+#[test]
+fn a_late_refusal_of_the_first_sending_does_not_make_the_second_unsent() {
+    let mut world = World::linked();
+    world.join(1);
+    world.publish(5);
+    world.hand_over();
+    world.refused(11, Refusal::NotOwner);
+    world.wake();
+    world.hand_over();
+    world.publish_refused(5, Refusal::NotOwner);
+    world.out();
+    world.map.down(A);
+    world.settle();
+    while !world.topic.publishes.is_empty() {
+        world.wake();
+    }
+    assert!(
+        world.acts().contains(&Out::Answer(5, Err(Reason::Unanswered))),
+        "handed over a second time, and that was not answered: unknown"
+    );
+}
+
+/// The topic went on to another owner; the queue to the one before must not bring it back to life there.
+#[test]
+fn a_publish_that_went_to_another_owner_does_not_leave_the_old_ones_queue() {
+    let mut world = World::linked();
+    world.publish(5);
+    world.out();
+    let (in_the_old_queue, sending) = world.sent.pop().expect("sent to A");
+    world.map.owner.set(B);
+    world.map.up(B, 9, B_LIFE);
+    world.publish_refused(5, Refusal::NotOwner);
+    world.wake();
+    assert_eq!(world.acts(), [Out::Publish(B, 9, 5, 5, None)]);
+    world.hand_over();
+    assert!(!in_the_old_queue.hand_to(A_LIFE, sending));
+}
+
+/// The first sending may have run, and its answer is lost with link 1. Who refuses the second one, because it has
+/// no room, ends, or has given the topic up meanwhile, says nothing about the first.
+#[test]
+fn a_refused_resend_is_unknown() {
+    for refusal in [Refusal::Overloaded, Refusal::Draining, Refusal::StaleNumber] {
+        let mut world = World::linked();
+        world.publish(5);
+        world.hand_over();
+        world.map.up(A, 2, A_LIFE);
+        world.settle();
+        world.hand_over();
+        world.publish_refused(5, refusal);
+        assert_eq!(world.acts(), [Out::Answer(5, Err(Reason::Unanswered))], "{refusal:?}");
+    }
+}
+
+#[test]
+fn a_resend_that_a_stranger_refuses_is_never_sent_to_another_owner() {
+    let mut world = World::linked();
+    world.publish(5);
+    world.hand_over();
+    world.map.up(A, 2, A_LIFE);
+    world.settle();
+    world.hand_over();
+    world.publish_refused(5, Refusal::NotOwner);
+    world.map.owner.set(B);
+    world.map.up(B, 9, B_LIFE);
+    world.settle();
+    while !world.topic.publishes.is_empty() {
+        world.wake();
+    }
+    let acts = world.acts();
+    assert!(acts.contains(&Out::Answer(5, Err(Reason::Unanswered))), "{acts:?}");
+    assert!(!acts.iter().any(|out| matches!(out, Out::Publish(B, ..))), "{acts:?}");
+}
+
+// Subscriptions and deliveries.
+
+#[test]
+fn every_subscribe_has_a_new_generation() {
+    let mut world = World::listening(0);
+    for link in 2..20 {
+        world.map.up(A, link, A_LIFE);
+        world.settle();
+        let generation = 10 + link as u32;
+        assert_eq!(world.acts(), [Out::Subscribe(A, link, generation)]);
+        assert_eq!(world.topic.generation(), generation);
+    }
+}
+
+#[test]
+fn deliveries_of_other_numbers_and_links_are_dropped_and_counted() {
+    let mut world = World::listening(0);
+    assert_eq!(world.deliver(10, 1), Delivery::Drop);
+    assert_eq!(world.deliver(12, 1), Delivery::Drop);
+    let other_slot = Subscription { slot: 4, generation: 11 };
+    let view = world.view();
+    assert_eq!(world.deliver_on(other_slot, 1, view), Delivery::Drop);
+    for view in
+        [LinkView { up: Some(2), ..view }, LinkView { up: None, ..view }, LinkView { member: B, ..view }]
+    {
+        assert_eq!(world.deliver_on(number(11), 1, view), Delivery::Drop);
+    }
+    assert_eq!(world.out(), vec![Out::Count(Counted::Stale); 6]);
+    assert_eq!(world.topic.position(), Some((EPOCH, 0)));
+}
+
+#[test]
+fn a_late_confirmation_of_an_older_number_confirms_nothing() {
+    let mut world = World::linked();
+    world.join(1);
+    world.map.up(A, 2, A_LIFE);
+    world.settle();
+    world.out();
+    world.subscribed(11, EPOCH, 5);
+    assert_eq!(world.out(), [Out::Count(Counted::Stale)]);
+    assert!(world.topic.listeners().is_empty());
+    world.subscribed(12, EPOCH, 6);
+    assert_eq!(world.acts(), [Out::Joined(1, EPOCH, 6)]);
+}
+
+#[test]
+fn a_repeated_offset_is_dropped_and_counted() {
+    let mut world = World::listening(4);
+    assert_eq!(world.deliver(11, 5), Delivery::FanOut);
+    assert_eq!(world.deliver(11, 5), Delivery::Drop);
+    assert_eq!(world.deliver(11, 4), Delivery::Drop);
+    assert_eq!(world.out(), vec![Out::Count(Counted::Repeated); 2]);
+    assert_eq!(world.deliver(11, 6), Delivery::FanOut);
+}
+
+#[test]
+fn a_jump_subscribes_anew_and_reads_what_is_missing() {
+    let mut world = World::listening(4);
+    assert_eq!(world.deliver(11, 7), Delivery::Drop);
+    assert_eq!(world.out(), [Out::Count(Counted::Jump), Out::Subscribe(A, 1, 12)]);
+    assert_eq!(world.deliver(11, 5), Delivery::Drop, "the old number is over");
+    world.out();
+    world.subscribed(12, EPOCH, 7);
+    assert_eq!(world.out(), [Out::Read(A, 1, 12, EPOCH, 4)]);
+    world.missed(12, 4, 3);
+    assert_eq!(world.out(), [Out::Event(1, EPOCH, 5), Out::Event(1, EPOCH, 6), Out::Event(1, EPOCH, 7)]);
+    assert_eq!(world.deliver(12, 8), Delivery::FanOut);
+    assert_eq!(world.topic.listeners().len(), 1, "live again");
+}
+
+#[test]
+fn what_was_published_while_there_was_no_link_is_read_and_given_in_order() {
+    let mut world = World::listening(4);
+    world.map.up(A, 2, A_LIFE);
+    world.settle();
+    world.out();
+    world.subscribed(12, EPOCH, 7);
+    assert_eq!(world.acts(), [Out::Read(A, 2, 12, EPOCH, 4)]);
+    assert_eq!(world.deliver(12, 8), Delivery::FanOut);
+    assert!(world.topic.listeners().is_empty(), "8 must not come before 5");
+    world.missed(12, 4, 2);
+    assert_eq!(world.acts(), [Out::Event(1, EPOCH, 5), Out::Event(1, EPOCH, 6), Out::Step(1)],);
+    assert_eq!(world.deliver(12, 9), Delivery::FanOut);
+    world.step(1);
+    assert_eq!(world.acts(), [Out::Read(A, 2, 12, EPOCH, 6)]);
+    world.missed(12, 6, 3);
+    assert_eq!(world.acts(), [Out::Event(1, EPOCH, 7), Out::Event(1, EPOCH, 8), Out::Event(1, EPOCH, 9)]);
+    assert_eq!(world.topic.listeners().len(), 1);
+}
+
+#[test]
+fn nothing_is_read_when_nothing_was_missed() {
+    let mut world = World::listening(4);
+    world.map.up(A, 3, A_LIFE);
+    world.settle();
+    world.out();
+    world.subscribed(12, EPOCH, 4);
+    assert_eq!(world.out(), []);
+    assert_eq!(world.deliver(12, 5), Delivery::FanOut);
+}
+
+#[test]
+fn what_the_owner_no_longer_has_is_counted_and_told() {
+    let mut world = World::listening(4);
+    world.map.up(A, 2, A_LIFE);
+    world.settle();
+    world.subscribed(12, EPOCH, 9);
+    world.out();
+    world.found(12, EPOCH, 4, Found::Gone { oldest: Some(8) });
+    assert_eq!(world.out(), [Out::Count(Counted::Missed(5)), Out::Lost(1, EPOCH, 9)]);
+    assert_eq!(world.deliver(12, 10), Delivery::FanOut);
+    assert_eq!(world.topic.listeners().len(), 1);
+}
+
+#[test]
+fn a_new_epoch_is_counted_and_told() {
+    let mut world = World::listening(4);
+    world.map.up(A, 2, Incarnation(0xaa));
+    world.settle();
+    world.out();
+    world.subscribed(12, Epoch(8), 9);
+    assert_eq!(world.out(), [Out::Count(Counted::NewEpoch), Out::Lost(1, Epoch(8), 9)]);
+    assert_eq!(world.deliver(12, 10), Delivery::FanOut);
+}
+
+#[test]
+fn a_channel_that_comes_back_with_its_position_gets_what_it_missed_and_then_live_events() {
+    let mut world = World::listening(9);
+    world.join_from(2, Start::After(EPOCH, 7));
+    world.join_from(3, Start::After(EPOCH, 8));
+    world.join_from(4, Start::After(EPOCH, 9));
+    let recovered = Resumed { recovered: true, oldest: None };
+    assert_eq!(
+        world.acts(),
+        [Out::Read(A, 1, 11, EPOCH, 7), Out::Resumed(4, EPOCH, 9, recovered), Out::Count(Counted::Recovered),],
+        "one read at a time, and none for who missed nothing"
+    );
+    world.missed(11, 7, 2);
+    assert_eq!(
+        world.acts(),
+        [
+            Out::Resumed(2, EPOCH, 7, recovered),
+            Out::Count(Counted::Recovered),
+            Out::Event(2, EPOCH, 8),
+            Out::Event(2, EPOCH, 9),
+            Out::Resumed(3, EPOCH, 8, recovered),
+            Out::Count(Counted::Recovered),
+            Out::Event(3, EPOCH, 9),
+        ],
+        "the third finds its message in the same part"
+    );
+    assert_eq!(world.topic.listeners().len(), 4);
+}
+
+#[test]
+fn a_position_that_the_owner_cannot_continue_is_not_recovered() {
+    for (epoch, cursor) in [(EPOCH, 2), (EPOCH, 99), (Epoch(6), 5), (Epoch(6), 99)] {
+        let mut world = World::listening(9);
+        world.join_from(2, Start::After(epoch, cursor));
+        assert_eq!(world.acts(), [Out::Read(A, 1, 11, epoch, cursor)]);
+        world.found(11, epoch, cursor, Found::Gone { oldest: Some(5) });
+        let resumed = Resumed { recovered: false, oldest: Some(5) };
+        assert_eq!(world.acts(), [Out::Resumed(2, EPOCH, 9, resumed)]);
+        assert_eq!(world.topic.listeners().len(), 2);
+    }
+}
+
+/// A client may send any number as its position.
+#[test]
+fn a_position_at_the_end_of_all_numbers_is_only_not_recovered() {
+    let mut world = World::listening(9);
+    world.join_from(2, Start::After(EPOCH, 7));
+    world.join_from(3, Start::After(EPOCH, u64::MAX));
+    // One message of two: the second listener is asked for while the first takes its step.
+    world.missed(11, 7, 1);
+    assert_eq!(world.acts().last(), Some(&Out::Read(A, 1, 11, EPOCH, u64::MAX)));
+    world.found(11, EPOCH, u64::MAX, Found::Gone { oldest: None });
+    let resumed = Resumed { recovered: false, oldest: None };
+    assert_eq!(world.acts(), [Out::Resumed(3, EPOCH, 9, resumed)]);
+}
+
+#[test]
+fn a_read_that_is_not_answered_fails_the_join_at_its_deadline() {
+    let mut world = World::listening(9);
+    world.at(1);
+    world.join_from(2, Start::After(EPOCH, 7));
+    while world.now < world.start + DEADLINE + Duration::from_millis(1) {
+        assert_eq!(world.wake(), Life::Goes);
+    }
+    assert!(world.acts().contains(&Out::Failed(2, Reason::OwnerUnreachable)));
+}
+
+#[test]
+fn a_part_that_nobody_asked_for_is_dropped_and_counted() {
+    let mut world = World::listening(9);
+    world.missed(11, 5, 2);
+    world.join_from(2, Start::After(EPOCH, 7));
+    world.out();
+    world.missed(11, 6, 2);
+    world.missed(10, 7, 2);
+    assert_eq!(world.out(), vec![Out::Count(Counted::Stale); 2]);
+}
+
+#[test]
+fn without_listeners_nobody_missed_anything() {
+    let mut world = World::listening(4);
+    world.leave(1);
+    world.map.up(A, 2, A_LIFE);
+    world.join(2);
+    world.out();
+    world.subscribed(12, EPOCH, 9);
+    assert_eq!(world.out(), [Out::Joined(2, EPOCH, 9)]);
+}
+
+// Owners that change.
+
+#[test]
+fn a_subscribed_topic_stays_with_its_holder_while_that_link_is_up() {
+    let mut world = World::listening(0);
+    world.map.owner.set(B);
+    world.map.up(B, 9, B_LIFE);
+    world.settle();
+    world.publish(1);
+    assert_eq!(world.acts(), [Out::Publish(A, 1, 1, 1, None)]);
+    assert_eq!(world.deliver(11, 1), Delivery::FanOut);
+    world.join(2);
+    assert_eq!(world.acts(), [Out::Joined(2, EPOCH, 1)]);
+    assert_eq!(world.topic.member(), A);
+}
+
+#[test]
+fn a_subscribed_topic_goes_to_the_rings_owner_when_its_holders_link_is_down() {
+    let mut world = World::listening(0);
+    world.map.owner.set(B);
+    world.map.up(B, 9, B_LIFE);
+    world.map.down(A);
+    world.settle();
+    assert_eq!(world.acts(), [Out::Subscribe(B, 9, 12)]);
+    assert_eq!(world.topic.member(), B);
+}
+
+#[test]
+fn a_topic_without_subscription_and_publishes_goes_where_the_ring_says() {
+    let mut world = World::linked();
+    world.settle();
+    world.map.owner.set(B);
+    world.map.up(B, 9, B_LIFE);
+    world.join(1);
+    assert_eq!(world.acts(), [Out::Subscribe(B, 9, 11)]);
+}
+
+/// H9: a topic's publishes have one target at a time.
+#[test]
+fn unanswered_publishes_alone_keep_a_topic_with_its_holder() {
+    let mut world = World::linked();
+    world.publish(1);
+    world.map.owner.set(B);
+    world.map.up(B, 9, B_LIFE);
+    world.publish(2);
+    assert_eq!(world.acts(), [Out::Publish(A, 1, 1, 1, None), Out::Publish(A, 1, 2, 1, None)]);
+    world.published(1, 1);
+    world.published(2, 2);
+    world.publish(3);
+    assert_eq!(world.acts().last(), Some(&Out::Publish(B, 9, 3, 3, None)));
+}
+
+#[test]
+fn moved_goes_to_the_rings_new_owner() {
+    let mut world = World::listening(3);
+    world.map.owner.set(B);
+    world.map.up(B, 9, B_LIFE);
+    world.moved(11);
+    assert_eq!(world.acts(), [Out::Count(Counted::Moved), Out::Subscribe(B, 9, 12)]);
+    let on_the_old_link = world.map.view(A);
+    assert_eq!(
+        world.deliver_on(number(11), 4, on_the_old_link),
+        Delivery::Drop,
+        "nothing counts after the last message of a subscription"
+    );
+    world.out();
+    world.subscribed(12, Epoch(8), 0);
+    assert_eq!(world.acts(), [Out::Count(Counted::NewEpoch), Out::Lost(1, Epoch(8), 0)]);
+}
+
+#[test]
+fn moved_waits_until_our_ring_names_another() {
+    let mut world = World::listening(3);
+    world.map.up(B, 9, B_LIFE);
+    world.moved(11);
+    assert_eq!(world.out(), [Out::Count(Counted::Moved), Out::Wake(50)]);
+    world.map.owner.set(B);
+    world.settle();
+    world.wake();
+    assert_eq!(world.acts(), [Out::Subscribe(B, 9, 12)]);
+}
+
+#[test]
+fn moved_of_an_older_number_moves_nothing() {
+    let mut world = World::listening(3);
+    world.map.owner.set(B);
+    world.moved(10);
+    assert_eq!(world.out(), [Out::Count(Counted::Stale)]);
+    assert_eq!(world.deliver(11, 4), Delivery::FanOut);
+}
+
+// Ends and wakes.
+
+#[test]
+fn a_flap_within_the_linger_sends_nothing() {
+    let mut world = World::listening(3);
+    world.leave(1);
+    assert_eq!(world.topic.wake_at, Some(world.now + LINGER));
+    assert_eq!(world.deliver(11, 4), Delivery::FanOut, "to nobody, and counted on");
+    world.at(999);
+    world.join(2);
+    assert_eq!(world.acts(), [Out::Joined(2, EPOCH, 4)]);
+    assert_eq!(world.wake(), Life::Goes);
+    assert_eq!(world.acts(), []);
+}
+
+#[test]
+fn a_topic_ends_after_the_linger_with_an_unsubscribe() {
+    let mut world = World::listening(3);
+    world.join(2);
+    world.leave(1);
+    assert_eq!(world.acts(), [Out::Joined(2, EPOCH, 3)], "one listener is left");
+    world.at(6000);
+    world.leave(2);
+    world.out();
+    assert_eq!(
+        world.topic.wake(world.start + DEADLINE, world.now, &world.map, &mut world.effects),
+        Life::Goes
+    );
+    while world.wake() == Life::Goes {}
+    assert_eq!(world.now, world.start + Duration::from_secs(7));
+    assert_eq!(world.acts(), [Out::Unsubscribe(A, 1, 11)]);
+    assert_eq!(world.topic.generation(), 11);
+}
+
+#[test]
+fn a_topic_ends_without_an_unsubscribe_when_its_link_is_gone() {
+    let mut world = World::listening(3);
+    world.leave(1);
+    world.map.up(A, 2, A_LIFE);
+    while world.wake() == Life::Goes {}
+    assert_eq!(world.acts(), [], "what link 1 set up ended with it");
+}
+
+#[test]
+fn a_topic_is_kept_until_its_publishes_are_answered() {
+    let mut world = World::linked();
+    world.publish(1);
+    world.hand_over();
+    world.join(1);
+    world.leave(1);
+    while world.now < world.start + DEADLINE {
+        assert!(!world.topic.publishes.is_empty());
+        if world.wake() == Life::Over {
+            break;
+        }
+    }
+    assert_eq!(world.now, world.start + DEADLINE);
+    assert!(world.acts().contains(&Out::Answer(1, Err(Reason::Unanswered))));
+}
+
+#[test]
+fn a_stale_wake_does_nothing() {
+    let mut world = World::new();
+    world.join(1);
+    world.publish(1);
+    world.out();
+    let at = world.start + Duration::from_millis(1);
+    let late = world.start + Duration::from_secs(60);
+    assert_eq!(world.topic.wake(at, late, &world.map, &mut world.effects), Life::Goes);
+    assert_eq!(world.out(), []);
+    world.wake();
+    assert_eq!(world.acts().len(), 2);
+}
+
+#[test]
+fn a_wake_is_asked_for_only_when_it_must_be_earlier() {
+    let mut world = World::new();
+    world.join(1);
+    assert_eq!(world.out(), [Out::Wake(5000)]);
+    world.at(10);
+    world.join(2);
+    world.publish(1);
+    assert_eq!(world.out(), [], "the first one will see to the rest");
+    world.leave(1);
+    world.leave(2);
+    assert_eq!(world.out(), [Out::Wake(1010)]);
+}

@@ -9,17 +9,19 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use campanile_process::due::DueQueue;
-use campanile_proto::{FromTopicServer, Message, Subscription};
+use campanile_proto::{FromTopicServer, Subscription};
 use dashmap::DashMap;
 use parking_lot::{Mutex, RwLock};
 
 use crate::client::outbox::{ChannelId, Outbox, Tag};
 use crate::hub::codec::Codec;
 use crate::hub::fanout::fan_out;
-use crate::hub::publish::{Origin, Pending};
+use crate::hub::publish::{Origin, Pending, Post};
 use crate::hub::reason::Reason;
 use crate::hub::slots::Slots;
-use crate::hub::state::{Counted, Delivery, Effect, Life, LinkView, Listener, MemberId, Routes as _, Topic};
+use crate::hub::state::{
+    Counted, Delivery, Effect, Life, LinkView, Listener, MemberId, Routes as _, Start, Topic,
+};
 use crate::metrics::Metrics;
 use crate::upstream::Links;
 
@@ -88,23 +90,15 @@ impl Hub {
         client: &Outbox,
         codec: &'static dyn Codec,
         tag: Arc<Tag>,
+        start: Start,
     ) -> Joined {
         let now = Instant::now();
         let id = self.listeners.fetch_add(1, Ordering::Relaxed);
-        let listener = Listener {
-            id,
-            channel,
-            client: client.clone(),
-            codec,
-            tag,
-        };
+        let listener = Listener { id, channel, client: client.clone(), codec, tag };
         let deadline = now + self.deadline;
         self.run(topic, now, |cell, topic, effects| {
-            topic.join(listener, deadline, now, &*self.links, effects);
-            Joined {
-                cell: Arc::clone(cell),
-                listener: id,
-            }
+            topic.join(listener, start, deadline, now, &*self.links, effects);
+            Joined { cell: Arc::clone(cell), listener: id }
         })
     }
 
@@ -118,25 +112,27 @@ impl Hub {
         }
     }
 
+    /// A client has taken a step of what its channel missed.
+    pub fn step(&self, joined: &Joined) {
+        let mut inner = joined.cell.inner.lock();
+        if !inner.dead {
+            let mut effects = Vec::new();
+            inner.topic.step(joined.listener, &mut effects);
+            self.carry_out(&joined.cell, effects);
+        }
+    }
+
     /// Publishes to a topic. The origin is answered in any case, at the deadline at the latest.
-    pub fn publish(&self, joined: &Joined, message: Message, origin: Origin) {
+    pub fn publish(&self, joined: &Joined, post: Post) {
         let now = Instant::now();
         let publish = |cell: &Arc<Cell>, topic: &mut Topic, effects: &mut Vec<Effect>| {
             if !topic.takes_publish() {
-                return self.overloaded(&origin);
+                return self.overloaded(&post.origin);
             }
             let number = self.publishes.fetch_add(1, Ordering::Relaxed) + 1;
             let budget = self.links.budget(topic.member());
             let deadline = now + self.deadline;
-            match Pending::queue(
-                cell.slot,
-                cell.name.clone(),
-                number,
-                deadline,
-                message,
-                origin,
-                &budget,
-            ) {
+            match Pending::queue(cell.slot, cell.name.clone(), number, deadline, post, &budget) {
                 Ok(pending) => topic.publish(pending, now, &*self.links, effects),
                 Err(origin) => self.overloaded(&origin),
             }
@@ -153,39 +149,22 @@ impl Hub {
     pub fn receive(&self, link: LinkView, item: FromTopicServer) {
         let now = Instant::now();
         match item {
-            FromTopicServer::Deliver {
-                subscription,
-                offset,
-                message,
-            } => {
+            FromTopicServer::Deliver { subscription, offset, message } => {
                 self.metrics.deliveries_in.inc();
                 self.at(subscription.slot, |cell, topic, effects| {
-                    if topic.deliver(subscription, offset, link, effects) == Delivery::FanOut {
+                    if topic.deliver(subscription, offset, &message, link, effects) == Delivery::FanOut {
                         fan_out(&cell.name, topic.listeners(), &message, offset);
                         self.metrics.deliveries_out.inc_by(topic.listeners().len() as u64);
                     }
                 });
             }
-            FromTopicServer::Published {
-                slot,
-                number,
-                epoch,
-                offset,
-            } => {
-                self.at(slot, |_, topic, effects| {
-                    topic.published(number, epoch, offset, effects)
-                });
+            FromTopicServer::Published { slot, number, epoch, offset } => {
+                self.at(slot, |_, topic, effects| topic.published(number, epoch, offset, effects));
             }
             FromTopicServer::PublishRefused { slot, number, reason } => {
-                self.at(slot, |_, topic, effects| {
-                    topic.publish_refused(number, reason, now, effects)
-                });
+                self.at(slot, |_, topic, effects| topic.publish_refused(number, reason, now, effects));
             }
-            FromTopicServer::Subscribed {
-                subscription,
-                epoch,
-                offset,
-            } => {
+            FromTopicServer::Subscribed { subscription, epoch, offset } => {
                 self.at_subscription(subscription, |topic, effects| {
                     topic.subscribed(subscription, epoch, offset, link, effects);
                 });
@@ -198,6 +177,11 @@ impl Hub {
             FromTopicServer::Moved { subscription, .. } => {
                 self.at_subscription(subscription, |topic, effects| {
                     topic.moved(subscription, link, now, &*self.links, effects);
+                });
+            }
+            FromTopicServer::Missed { subscription, epoch, from, found } => {
+                self.at_subscription(subscription, |topic, effects| {
+                    topic.missed(subscription, epoch, from, found, link, effects);
                 });
             }
             // The link's own affairs.
@@ -222,9 +206,7 @@ impl Hub {
     /// Whether any topic's requests go to this member.
     pub fn uses(&self, member: MemberId) -> bool {
         let cells = self.slots.read().all();
-        cells
-            .iter()
-            .any(|cell| cell.inner.lock().topic.member() == member)
+        cells.iter().any(|cell| cell.inner.lock().topic.member() == member)
     }
 
     /// Wakes the topics that are due.
@@ -239,8 +221,7 @@ impl Hub {
             self.carry_out(&cell, effects);
             if life == Life::Over {
                 inner.dead = true;
-                self.names
-                    .remove_if(&cell.name[..], |key, ()| Arc::ptr_eq(&key.0, &cell));
+                self.names.remove_if(&cell.name[..], |key, ()| Arc::ptr_eq(&key.0, &cell));
                 self.slots.write().remove(cell.slot, inner.topic.generation());
             }
         }
@@ -305,10 +286,7 @@ impl Hub {
         self.run(&cell.name, now, rule)
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the wrapper: no guard leaves the function"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the wrapper: no guard leaves the function")]
     fn find_or_create(&self, name: &[u8], now: Instant) -> Arc<Cell> {
         if let Some(found) = self.names.get(name) {
             return Arc::clone(&found.key().0);
@@ -318,11 +296,7 @@ impl Hub {
         let name = Bytes::copy_from_slice(name);
         let made = self.slots.write().insert(|slot, generation| {
             let topic = Topic::new(name.clone(), slot, generation, member, now);
-            Arc::new(Cell {
-                name,
-                slot,
-                inner: Mutex::new(Inner { topic, dead: false }),
-            })
+            Arc::new(Cell { name, slot, inner: Mutex::new(Inner { topic, dead: false }) })
         });
         let kept = {
             let entry = self.names.entry(Key(Arc::clone(&made))).or_insert(());
@@ -340,11 +314,7 @@ impl Hub {
     fn carry_out(&self, cell: &Arc<Cell>, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Send {
-                    member,
-                    link,
-                    request,
-                } => self.links.send(member, link, request),
+                Effect::Send { member, link, request } => self.links.send(member, link, request),
                 Effect::Tell(client, item) => client.push(item),
                 Effect::Answer(pending, result) => {
                     self.metrics.answered(&result);
@@ -359,6 +329,7 @@ impl Hub {
     fn count(&self, counted: Counted) {
         match counted {
             Counted::Missed(messages) => self.metrics.missed.inc_by(messages),
+            Counted::Recovered => self.metrics.recovered.inc(),
             Counted::NewEpoch => self.metrics.new_epochs.inc(),
             Counted::Repeated => self.metrics.repeated.inc(),
             Counted::Stale => self.metrics.stale.inc(),
@@ -388,3 +359,7 @@ impl Hash for Key {
         self.0.name[..].hash(state);
     }
 }
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

@@ -30,7 +30,9 @@ export function socketUrl(typed, pageProtocol = "http:") {
   const scheme = pageProtocol === "https:" ? "wss://" : "ws://";
   const url = new URL(/^[a-z]+:\/\//i.test(text) ? text : scheme + text);
   url.protocol = url.protocol.replace("http", "ws");
-  if (!/^wss?:$/.test(url.protocol) || url.hostname === "") throw new TypeError("not a gateway's address");
+  // Browsers do not agree on what a host may hold: Chromium escapes a space instead of refusing it.
+  const host = /^([a-z0-9._-]+|\[[0-9a-f:.]+\])$/i;
+  if (!/^wss?:$/.test(url.protocol) || !host.test(url.hostname)) throw new TypeError("not a gateway's address");
   if (url.pathname === "/") url.pathname = "/socket/websocket";
   url.hash = "";
   url.searchParams.set("vsn", "2.0.0");
@@ -169,7 +171,7 @@ export class Connection {
     socket.onmessage = current((event) => this.#receive(event.data));
     socket.onclose = current((event) => {
       this.#release();
-      if (!opened) return this.#retryLater(`no gateway answers at ${host}, or it refuses this page's origin`);
+      if (!opened) return this.#retryLater("no gateway answers there, or it refuses this page's origin");
       const ending = ENDINGS.get(event.code) ?? "closed";
       this.#retryLater(`${ending} (${event.code})`);
     });

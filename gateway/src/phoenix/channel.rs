@@ -5,11 +5,12 @@ use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 use campanile_proto::ids::EVENT_BYTES;
-use campanile_proto::{Encoding, Message};
+use campanile_proto::{Encoding, Epoch, Message};
 
-use crate::client::outbox::ChannelId;
+use crate::client::outbox::{ChannelId, Resumed};
 use crate::hub::reason::Reason;
 use crate::phoenix::frame::{Frame, Name, Payload, Ref};
+use crate::phoenix::position::{self, Wanted};
 use crate::phoenix::publish;
 
 /// Frames of one topic that may wait for its join, and their bytes.
@@ -40,6 +41,13 @@ pub enum Effect {
         /// Its topic.
         topic: Name,
     },
+    /// A `phx_error` of a channel that was joined with this join_ref: its client joins anew.
+    Failed {
+        /// The join_ref of its join, in both slots.
+        join_ref: Ref,
+        /// Its topic.
+        topic: Name,
+    },
     /// Listen for this channel.
     Join {
         /// The channel.
@@ -48,6 +56,8 @@ pub enum Effect {
         topic: Box<str>,
         /// What its events carry.
         join_ref: Ref,
+        /// What it asks for.
+        wanted: Wanted,
     },
     /// Listen no more for this channel.
     Leave {
@@ -62,6 +72,19 @@ pub enum Effect {
         reference: Ref,
         /// What to publish.
         message: Message,
+        /// Published with this key before, it counts once.
+        key: Option<Bytes>,
+    },
+    /// The event `position`: this channel has missed messages that nobody can give it any more.
+    Position {
+        /// The channel's join_ref.
+        join_ref: Ref,
+        /// Its topic.
+        topic: Name,
+        /// The topic's epoch.
+        epoch: Epoch,
+        /// Events follow after this offset.
+        offset: u64,
     },
 }
 
@@ -70,6 +93,10 @@ pub enum Effect {
 pub enum Response {
     /// `ok`, with an empty object.
     Ok,
+    /// `ok`, with the position after which events follow.
+    Joined(Epoch, u64, Option<Resumed>),
+    /// `ok`, with the offset of the message.
+    Offset(u64),
     /// `error`, with a reason alone.
     Error(Reason),
     /// `error`, with a reason, whether it may have happened, and whether to retry.
@@ -101,6 +128,8 @@ struct Channel {
     /// What replies and events carry: the join's ref where it had no join_ref.
     effective: Ref,
     joining: Option<Joining>,
+    /// Its replies and events carry positions.
+    positions: bool,
     /// Publishes without an answer. A leave waits for them, or their replies would come behind the close.
     unanswered: usize,
     held: VecDeque<Frame>,
@@ -117,12 +146,7 @@ struct Joining {
 impl Channels {
     /// No channels.
     pub fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            by_topic: HashMap::new(),
-            channels: HashMap::new(),
-            next: 0,
-        }
+        Self { limits, by_topic: HashMap::new(), channels: HashMap::new(), next: 0 }
     }
 
     /// A frame of the client. `is_open` says whether the config lets a topic be joined.
@@ -130,20 +154,22 @@ impl Channels {
         if frame.topic.text() == Some("phoenix") && frame.event.text() == Some("heartbeat") {
             return effects.push(reply(Ref::Null, frame, Response::Ok));
         }
-        let id = frame
-            .topic
-            .text()
-            .and_then(|topic| self.by_topic.get(topic))
-            .copied();
+        let id = frame.topic.text().and_then(|topic| self.by_topic.get(topic)).copied();
         match id.and_then(|id| Some((id, self.channels.get_mut(&id)?))) {
             Some((_, channel)) if channel.must_hold(&frame) => channel.hold(frame, effects),
-            Some((id, _)) => self.on_channel(id, frame, effects),
+            Some((id, _)) => self.on_channel(id, frame, is_open, effects),
             None => self.without_channel(frame, is_open, effects),
         }
     }
 
     /// The hub: a channel listens. Frames that waited for it come next.
-    pub fn joined(&mut self, id: ChannelId, effects: &mut Vec<Effect>) {
+    pub fn joined(
+        &mut self,
+        id: ChannelId,
+        (epoch, offset): (Epoch, u64),
+        resumed: Option<Resumed>,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(channel) = self.channels.get_mut(&id) else {
             return;
         };
@@ -151,13 +177,10 @@ impl Channels {
             return;
         };
         let topic = channel.topic();
+        let response =
+            if channel.positions { Response::Joined(epoch, offset, resumed) } else { Response::Ok };
         let join_ref = channel.stored.clone();
-        effects.push(Effect::Reply {
-            join_ref,
-            reference,
-            topic: topic.clone(),
-            response: Response::Ok,
-        });
+        effects.push(Effect::Reply { join_ref, reference, topic: topic.clone(), response });
         if let Some(join_ref) = replaced {
             effects.push(Effect::Closed { join_ref, topic });
         }
@@ -177,12 +200,7 @@ impl Channels {
         if let Some(Joining { reference, replaced }) = channel.joining {
             let response = Response::Error(reason);
             let join_ref = channel.stored;
-            effects.push(Effect::Reply {
-                join_ref,
-                reference,
-                topic: topic.clone(),
-                response,
-            });
+            effects.push(Effect::Reply { join_ref, reference, topic: topic.clone(), response });
             if let Some(join_ref) = replaced {
                 effects.push(Effect::Closed { join_ref, topic });
             }
@@ -195,36 +213,59 @@ impl Channels {
         &mut self,
         id: ChannelId,
         reference: Ref,
-        result: Result<(), Reason>,
+        result: Result<u64, Reason>,
         effects: &mut Vec<Effect>,
     ) {
         let Some(channel) = self.channels.get_mut(&id) else {
             return;
         };
         channel.unanswered = channel.unanswered.saturating_sub(1);
-        let response = result.map_or_else(Response::PublishError, |()| Response::Ok);
+        let ok = |offset| {
+            if channel.positions { Response::Offset(offset) } else { Response::Ok }
+        };
+        let response = result.map_or_else(Response::PublishError, ok);
         let join_ref = channel.effective.clone();
-        effects.push(Effect::Reply {
-            join_ref,
-            reference,
-            topic: channel.topic(),
-            response,
-        });
+        effects.push(Effect::Reply { join_ref, reference, topic: channel.topic(), response });
+    }
+
+    /// The hub: this channel has missed messages that nobody can give it any more. A channel with positions is told
+    /// where it stands; a plain one is sent to join anew if `rejoin` says so. Returns the frames that waited for it
+    /// then, for [`Channels::receive`].
+    pub fn lost(
+        &mut self,
+        id: ChannelId,
+        (epoch, offset): (Epoch, u64),
+        rejoin: impl FnOnce(&str) -> bool,
+        effects: &mut Vec<Effect>,
+    ) -> VecDeque<Frame> {
+        let Some(channel) = self.channels.get(&id) else {
+            return VecDeque::new();
+        };
+        let topic = channel.topic();
+        if channel.positions {
+            let join_ref = channel.effective.clone();
+            effects.push(Effect::Position { join_ref, topic, epoch, offset });
+        } else if channel.joining.is_none()
+            && rejoin(&channel.topic)
+            && let Some(channel) = self.remove(id)
+        {
+            effects.push(Effect::Leave { channel: id });
+            effects.push(Effect::Failed { join_ref: channel.stored, topic });
+            return channel.held;
+        }
+        VecDeque::new()
     }
 
     /// Runs the frames that waited for a join or for answers, as far as they need not wait any longer.
     pub fn resume(&mut self, id: ChannelId, is_open: impl Fn(&str) -> bool, effects: &mut Vec<Effect>) {
         while let Some(channel) = self.channels.get_mut(&id)
             && channel.joining.is_none()
-            && channel
-                .held
-                .front()
-                .is_some_and(|frame| !channel.must_wait(frame))
+            && channel.held.front().is_some_and(|frame| !channel.must_wait(frame))
             && let Some(frame) = channel.held.pop_front()
         {
             channel.held_bytes -= frame.size();
             let mut rest = std::mem::take(&mut channel.held);
-            self.on_channel(id, frame, effects);
+            self.on_channel(id, frame, &is_open, effects);
             match self.channels.get_mut(&id) {
                 Some(channel) => channel.held = rest,
                 // Left, or replaced by a join: what waited belongs to the topic, not to the channel.
@@ -242,7 +283,13 @@ impl Channels {
         self.channels.keys().copied()
     }
 
-    fn on_channel(&mut self, id: ChannelId, frame: Frame, effects: &mut Vec<Effect>) {
+    fn on_channel(
+        &mut self,
+        id: ChannelId,
+        frame: Frame,
+        is_open: impl Fn(&str) -> bool,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(channel) = self.channels.get_mut(&id) else {
             return;
         };
@@ -250,9 +297,15 @@ impl Channels {
             // A second join replaces the first: its reply comes before the close of the old channel.
             Some("phx_join") => {
                 let replaced = channel.stored.clone();
+                let topic = channel.topic();
                 self.remove(id);
                 effects.push(Effect::Leave { channel: id });
-                self.join(frame, Some(replaced), effects);
+                if topic.text().is_some_and(is_open) {
+                    self.join(frame, Some(replaced), effects);
+                } else {
+                    effects.push(reply(Ref::Null, frame, Response::Error(Reason::UnmatchedTopic)));
+                    effects.push(Effect::Closed { join_ref: replaced, topic });
+                }
             }
             // Of an older channel: no reply.
             _ if !channel.is_meant_by(&frame) => {}
@@ -265,13 +318,9 @@ impl Channels {
                 effects.push(Effect::Closed { join_ref, topic });
             }
             _ => match to_publish(&frame) {
-                Ok(message) => {
+                Ok((message, key)) => {
                     channel.unanswered += 1;
-                    effects.push(Effect::Publish {
-                        channel: id,
-                        reference: frame.reference,
-                        message,
-                    });
+                    effects.push(Effect::Publish { channel: id, reference: frame.reference, message, key });
                 }
                 Err(reason) => {
                     let join_ref = channel.effective.clone();
@@ -283,12 +332,7 @@ impl Channels {
 
     fn without_channel(&mut self, frame: Frame, is_open: impl Fn(&str) -> bool, effects: &mut Vec<Effect>) {
         match frame.event.text() {
-            Some("phx_join")
-                if frame
-                    .topic
-                    .text()
-                    .is_some_and(|topic| is_topic(topic) && is_open(topic)) =>
-            {
+            Some("phx_join") if frame.topic.text().is_some_and(|topic| is_topic(topic) && is_open(topic)) => {
                 self.join(frame, None, effects);
             }
             Some("phx_leave") => {
@@ -309,31 +353,25 @@ impl Channels {
         }
         let id = ChannelId(self.next);
         self.next = self.next.wrapping_add(1);
-        let stored = frame.join_ref;
-        let effective = if stored == Ref::Null {
-            frame.reference.clone()
-        } else {
-            stored.clone()
+        let wanted = match &frame.payload {
+            Payload::Json(payload) => position::read(payload),
+            Payload::Binary(_) => Wanted::PLAIN,
         };
+        let stored = frame.join_ref;
+        let effective = if stored == Ref::Null { frame.reference.clone() } else { stored.clone() };
         let channel = Channel {
             topic: topic.clone(),
             stored,
             effective: effective.clone(),
-            joining: Some(Joining {
-                reference: frame.reference,
-                replaced,
-            }),
+            joining: Some(Joining { reference: frame.reference, replaced }),
+            positions: wanted.positions,
             unanswered: 0,
             held: VecDeque::new(),
             held_bytes: 0,
         };
         self.by_topic.insert(topic.clone(), id);
         self.channels.insert(id, Box::new(channel));
-        effects.push(Effect::Join {
-            channel: id,
-            topic,
-            join_ref: effective,
-        });
+        effects.push(Effect::Join { channel: id, topic, join_ref: effective, wanted });
     }
 
     fn remove(&mut self, id: ChannelId) -> Option<Box<Channel>> {
@@ -376,10 +414,11 @@ impl Channel {
     fn hold(&mut self, frame: Frame, effects: &mut Vec<Effect>) {
         let size = frame.size();
         if self.held.len() >= HELD_FRAMES || self.held_bytes + size > HELD_BYTES {
-            let join_ref = self.effective.clone();
-            let response = match frame.event.text() {
-                Some("phx_join" | "phx_leave") => Response::Error(Reason::Overloaded),
-                _ => Response::PublishError(Reason::Overloaded),
+            let overloaded = Reason::Overloaded;
+            let (join_ref, response) = match frame.event.text() {
+                Some("phx_join") => (frame.join_ref.clone(), Response::Error(overloaded)),
+                Some("phx_leave") => (self.effective.clone(), Response::Error(overloaded)),
+                _ => (self.effective.clone(), Response::PublishError(overloaded)),
             };
             return effects.push(reply(join_ref, frame, response));
         }
@@ -389,12 +428,7 @@ impl Channel {
 }
 
 fn reply(join_ref: Ref, frame: Frame, response: Response) -> Effect {
-    Effect::Reply {
-        join_ref,
-        reference: frame.reference,
-        topic: frame.topic,
-        response,
-    }
+    Effect::Reply { join_ref, reference: frame.reference, topic: frame.topic, response }
 }
 
 /// A name that the front takes as a topic.
@@ -403,26 +437,18 @@ fn is_topic(topic: &str) -> bool {
 }
 
 /// What a frame on a joined channel publishes, if its event is one that publishes.
-fn to_publish(frame: &Frame) -> Result<Message, Reason> {
+fn to_publish(frame: &Frame) -> Result<(Message, Option<Bytes>), Reason> {
     match (&frame.payload, frame.event.text()) {
         // Bytes are published under their own event's name.
         (Payload::Binary(bytes), Some(event)) => {
             check_event(event)?;
             let event = Bytes::copy_from_slice(event.as_bytes());
-            Ok(Message {
-                encoding: Encoding::Binary,
-                event,
-                payload: bytes.clone(),
-            })
+            Ok((Message { encoding: Encoding::Binary, event, payload: bytes.clone() }, None))
         }
         (Payload::Json(payload), Some("publish")) => {
-            let (event, payload) = publish::read(payload)?;
+            let publish::Publish { event, payload, key } = publish::read(payload)?;
             check_event(&event)?;
-            Ok(Message {
-                encoding: Encoding::Json,
-                event: Bytes::from(event),
-                payload,
-            })
+            Ok((Message { encoding: Encoding::Json, event: Bytes::from(event), payload }, key))
         }
         _ => Err(Reason::UnknownEvent),
     }

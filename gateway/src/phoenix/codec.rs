@@ -15,17 +15,23 @@ use crate::phoenix::frame::{Name, Ref, Version, write_frame, write_string};
 
 /// Events for clients of version 1: whole frames.
 #[derive(Debug)]
-struct V1;
+struct V1 {
+    positions: bool,
+}
 
 /// Events for clients of version 2: everything behind the join_ref.
 #[derive(Debug)]
-struct V2;
+struct V2 {
+    positions: bool,
+}
 
-/// The codec of a version.
-pub(crate) fn codec(version: Version) -> &'static dyn Codec {
-    match version {
-        Version::V1 => &V1,
-        Version::V2 => &V2,
+/// The codec of a version; with positions, the ref slot holds the offset.
+pub(crate) fn codec(version: Version, positions: bool) -> &'static dyn Codec {
+    match (version, positions) {
+        (Version::V1, false) => &V1 { positions: false },
+        (Version::V1, true) => &V1 { positions: true },
+        (Version::V2, false) => &V2 { positions: false },
+        (Version::V2, true) => &V2 { positions: true },
     }
 }
 
@@ -34,10 +40,7 @@ pub(crate) fn tag(join_ref: &Ref) -> Arc<Tag> {
     let mut text = vec![b'['];
     join_ref.write(&mut text);
     text.push(b',');
-    Arc::new(Tag {
-        text: text.into(),
-        binary: join_ref.binary().into(),
-    })
+    Arc::new(Tag { text: text.into(), binary: join_ref.binary().into() })
 }
 
 /// Writes an event to one client.
@@ -56,14 +59,15 @@ pub(crate) fn write_event(version: Version, tag: &Tag, encoding: Encoding, body:
 
 impl Codec for V1 {
     fn index(&self) -> usize {
-        0
+        usize::from(self.positions)
     }
 
-    fn encode(&self, topic: &[u8], message: &Message, _offset: u64) -> Bytes {
+    fn encode(&self, topic: &[u8], message: &Message, offset: u64) -> Bytes {
         let topic = Name::Text(String::from_utf8_lossy(topic).into());
         let event = String::from_utf8_lossy(&message.event);
+        let reference = if self.positions { Ref::Number(offset.to_string().into()) } else { Ref::Null };
         let frame =
-            |payload: &[u8]| write_frame(Version::V1, &Ref::Null, &Ref::Null, &topic, &event, payload);
+            |payload: &[u8]| write_frame(Version::V1, &Ref::Null, &reference, &topic, &event, payload);
         match message.encoding {
             Encoding::Json => frame(&message.payload),
             Encoding::Binary => {
@@ -76,14 +80,19 @@ impl Codec for V1 {
 
 impl Codec for V2 {
     fn index(&self) -> usize {
-        1
+        2 + usize::from(self.positions)
     }
 
-    fn encode(&self, topic: &[u8], message: &Message, _offset: u64) -> Bytes {
+    fn encode(&self, topic: &[u8], message: &Message, offset: u64) -> Bytes {
         let mut body = Vec::with_capacity(32 + topic.len() + message.len());
         match message.encoding {
             Encoding::Json => {
-                body.extend_from_slice(b"null,");
+                if self.positions {
+                    body.extend_from_slice(offset.to_string().as_bytes());
+                } else {
+                    body.extend_from_slice(b"null");
+                }
+                body.push(b',');
                 write_string(&String::from_utf8_lossy(topic), &mut body);
                 body.push(b',');
                 write_string(&String::from_utf8_lossy(&message.event), &mut body);
@@ -109,24 +118,15 @@ mod tests {
     use super::*;
 
     fn message(encoding: Encoding, payload: &'static [u8]) -> Message {
-        Message {
-            encoding,
-            event: Bytes::from_static(b"bin"),
-            payload: Bytes::from_static(payload),
-        }
+        Message { encoding, event: Bytes::from_static(b"bin"), payload: Bytes::from_static(payload) }
     }
 
     #[test]
     fn a_binary_event_has_the_layout_of_a_server_push() {
-        let body = V2.encode(b"topics:matrix", &message(Encoding::Binary, &[1, 2, 3]), 9);
+        let body =
+            V2 { positions: false }.encode(b"topics:matrix", &message(Encoding::Binary, &[1, 2, 3]), 9);
         let mut wire = Wire::default();
-        write_event(
-            Version::V2,
-            &tag(&Ref::Text("5".into())),
-            Encoding::Binary,
-            &body,
-            &mut wire,
-        );
+        write_event(Version::V2, &tag(&Ref::Text("5".into())), Encoding::Binary, &body, &mut wire);
         let mut expected = vec![0x82, 24, 0, 1, 13, 3];
         expected.extend_from_slice(b"5topics:matrixbin\x01\x02\x03");
         assert_eq!(wire.written(), expected);
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_text_event_carries_the_subscribers_own_join_ref() {
-        let body = V2.encode(b"t\"x", &message(Encoding::Json, b"{\"a\":1}"), 9);
+        let body = V2 { positions: false }.encode(b"t\"x", &message(Encoding::Json, b"{\"a\":1}"), 9);
         for (join_ref, expected) in [
             (Ref::Text("7".into()), r#"["7",null,"t\"x","bin",{"a":1}]"#),
             (Ref::Number("7".into()), r#"[7,null,"t\"x","bin",{"a":1}]"#),
@@ -148,15 +148,27 @@ mod tests {
 
     #[test]
     fn version_1_gets_base64_for_bytes_and_no_join_ref() {
-        let body = V1.encode(b"t", &message(Encoding::Binary, &[0xff]), 1);
-        assert_eq!(
-            &body[..],
-            br#"{"topic":"t","event":"bin","payload":{"data":"/w=="},"ref":null}"#
-        );
-        let body = V1.encode(b"t", &message(Encoding::Json, b"{}"), 1);
-        assert_eq!(
-            &body[..],
-            br#"{"topic":"t","event":"bin","payload":{},"ref":null}"#
-        );
+        let body = V1 { positions: false }.encode(b"t", &message(Encoding::Binary, &[0xff]), 1);
+        assert_eq!(&body[..], br#"{"topic":"t","event":"bin","payload":{"data":"/w=="},"ref":null}"#);
+        let body = V1 { positions: false }.encode(b"t", &message(Encoding::Json, b"{}"), 1);
+        assert_eq!(&body[..], br#"{"topic":"t","event":"bin","payload":{},"ref":null}"#);
+    }
+
+    #[test]
+    fn with_positions_the_ref_slot_holds_the_offset() {
+        let message = message(Encoding::Json, b"{}");
+        let body = codec(Version::V2, true).encode(b"t", &message, 41);
+        assert_eq!(&body[..], br#"41,"t","bin",{}]"#);
+        let body = codec(Version::V1, true).encode(b"t", &message, 41);
+        assert_eq!(&body[..], br#"{"topic":"t","event":"bin","payload":{},"ref":41}"#);
+    }
+
+    #[test]
+    fn every_codec_has_its_own_number() {
+        let all = [(Version::V1, false), (Version::V1, true), (Version::V2, false), (Version::V2, true)];
+        let numbers: std::collections::BTreeSet<_> =
+            all.into_iter().map(|(version, positions)| codec(version, positions).index()).collect();
+        assert_eq!(numbers.len(), all.len());
+        assert!(numbers.iter().all(|number| *number < crate::hub::codec::CODECS));
     }
 }

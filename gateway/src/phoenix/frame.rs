@@ -85,11 +85,7 @@ impl Ref {
             Some(b'n') => Ok(Self::Null),
             Some(b'"') => {
                 let text: String = serde_json::from_str(text).map_err(|_| Malformed)?;
-                if text.len() > REF_BYTES {
-                    Err(Malformed)
-                } else {
-                    Ok(Self::Text(text.into()))
-                }
+                if text.len() > REF_BYTES { Err(Malformed) } else { Ok(Self::Text(text.into())) }
             }
             Some(b'-' | b'0'..=b'9') if text.len() <= REF_BYTES => Ok(Self::Number(text.into())),
             _ => Err(Malformed),
@@ -118,11 +114,11 @@ impl Name {
     fn read(raw: &RawValue) -> Result<Self, Malformed> {
         let text = raw.get();
         if text.starts_with('"') {
-            serde_json::from_str::<String>(text)
-                .map(|text| Self::Text(text.into()))
-                .map_err(|_| Malformed)
-        } else {
+            serde_json::from_str::<String>(text).map(|text| Self::Text(text.into())).map_err(|_| Malformed)
+        } else if surrogates_pair_up(text) {
             Ok(Self::Other(text.into()))
+        } else {
+            Err(Malformed)
         }
     }
 
@@ -194,13 +190,7 @@ pub fn read_binary(bytes: &Bytes) -> Result<Frame, Malformed> {
     let reference = Ref::Text(field(reference)?);
     let topic = Name::Text(field(topic)?);
     let event = Name::Text(field(event)?);
-    Ok(Frame {
-        join_ref,
-        reference,
-        topic,
-        event,
-        payload: Payload::Binary(bytes.slice(at..)),
-    })
+    Ok(Frame { join_ref, reference, topic, event, payload: Payload::Binary(bytes.slice(at..)) })
 }
 
 /// A reply, ready to send as text. `response` is the text of a JSON value.
@@ -281,9 +271,7 @@ fn surrogates_pair_up(json: &str) -> bool {
             return false;
         }
         let unit = match rest.as_bytes().get(at + 1) {
-            Some(b'u') => rest
-                .get(at + 2..at + 6)
-                .and_then(|digits| u16::from_str_radix(digits, 16).ok()),
+            Some(b'u') => rest.get(at + 2..at + 6).and_then(|digits| u16::from_str_radix(digits, 16).ok()),
             _ => None,
         };
         match unit {
@@ -321,10 +309,7 @@ impl<'de> Visitor<'de> for Shape {
 
     /// At least five elements; more are ignored.
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut next = || {
-            seq.next_element::<&RawValue>()?
-                .ok_or_else(|| A::Error::custom("too short"))
-        };
+        let mut next = || seq.next_element::<&RawValue>()?.ok_or_else(|| A::Error::custom("too short"));
         let fields = Fields {
             join_ref: Some(next()?),
             reference: next()?,

@@ -58,9 +58,7 @@ fn version(query: &str) -> Option<Version> {
         }
     }
     let Some(vsn) = vsn else { return Some(Version::V1) };
-    let vsn = semver::Version::parse(&vsn)
-        .ok()
-        .filter(|vsn| vsn.pre.is_empty())?;
+    let vsn = semver::Version::parse(&vsn).ok().filter(|vsn| vsn.pre.is_empty())?;
     match (vsn.major, vsn.minor) {
         (1, 0) => Some(Version::V1),
         (2, 0) => Some(Version::V2),

@@ -1,8 +1,10 @@
-//! The payload of a `publish`: `["event", {…}]`.
+//! The payload of a `publish`: `["event", {…}]`, or with a key `["event", {…}, {"key": "…"}]`.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use bytes::Bytes;
+use campanile_proto::ids::KEY_BYTES;
 use serde::Deserializer as _;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -12,13 +14,23 @@ use crate::hub::reason::Reason;
 /// Deepest nesting of a payload: what common JSON readers take by default.
 const DEPTH: usize = 128;
 
-/// The event and the payload, which shares the frame's bytes.
+/// A publish, read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Publish {
+    pub(crate) event: String,
+    /// Shares the frame's bytes.
+    pub(crate) payload: Bytes,
+    pub(crate) key: Option<Bytes>,
+}
+
+/// Reads the payload of a `publish`.
 ///
 /// # Errors
-/// Another shape than an array of a string and an object, or an object that is nested too deeply.
-pub(crate) fn read(payload: &Bytes) -> Result<(String, Bytes), Reason> {
+/// Another shape than an array of a string, an object and perhaps an object with a key; an object that is nested
+/// too deeply; a key that is no string of 1 to 64 bytes.
+pub(crate) fn read(payload: &Bytes) -> Result<Publish, Reason> {
     let mut json = serde_json::Deserializer::from_slice(payload);
-    let (event, body) = json.deserialize_seq(Pair).map_err(|_| Reason::InvalidPublish)?;
+    let (event, body, options) = json.deserialize_seq(Parts).map_err(|_| Reason::InvalidPublish)?;
     if !event.get().starts_with('"') {
         return Err(Reason::InvalidEvent);
     }
@@ -27,7 +39,18 @@ pub(crate) fn read(payload: &Bytes) -> Result<(String, Bytes), Reason> {
     if !body.starts_with(b"{") || is_deeper_than(body, DEPTH) {
         return Err(Reason::InvalidPayload);
     }
-    Ok((event, payload.slice_ref(body)))
+    let key = options.map(read_key).transpose()?;
+    Ok(Publish { event, payload: payload.slice_ref(body), key })
+}
+
+/// `{"key": "…"}`; nothing else may stand there, so that a misspelt key does not pass for none.
+fn read_key(options: &RawValue) -> Result<Bytes, Reason> {
+    let fields: HashMap<String, String> =
+        serde_json::from_str(options.get()).map_err(|_| Reason::InvalidKey)?;
+    match (fields.get("key"), fields.len()) {
+        (Some(key), 1) if (1..=KEY_BYTES).contains(&key.len()) => Ok(Bytes::copy_from_slice(key.as_bytes())),
+        _ => Err(Reason::InvalidKey),
+    }
 }
 
 /// Whether a JSON text has more levels. A level takes two bytes, so short texts need no look.
@@ -54,20 +77,20 @@ fn is_deeper_than(json: &[u8], levels: usize) -> bool {
     false
 }
 
-struct Pair;
+struct Parts;
 
-impl<'de> Visitor<'de> for Pair {
-    type Value = (&'de RawValue, &'de RawValue);
+impl<'de> Visitor<'de> for Parts {
+    type Value = (&'de RawValue, &'de RawValue, Option<&'de RawValue>);
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of an event and an object")
+        f.write_str("an array of an event, an object and perhaps a key")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut next = || seq.next_element::<&RawValue>();
-        match (next()?, next()?, next()?) {
-            (Some(event), Some(body), None) => Ok((event, body)),
-            _ => Err(A::Error::custom("not two elements")),
+        match (next()?, next()?, next()?, next()?) {
+            (Some(event), Some(body), options, None) => Ok((event, body, options)),
+            _ => Err(A::Error::custom("not two or three elements")),
         }
     }
 }
@@ -76,14 +99,14 @@ impl<'de> Visitor<'de> for Pair {
 mod tests {
     use super::*;
 
-    fn try_read(payload: &str) -> Result<(String, Bytes), Reason> {
+    fn try_read(payload: &str) -> Result<Publish, Reason> {
         read(&Bytes::copy_from_slice(payload.as_bytes()))
     }
 
     #[test]
     fn an_event_and_an_object_are_a_publish() {
-        let (event, body) = try_read(r#" ["e\n", {"a": [1]} ] "#).expect("a publish");
-        assert_eq!((event.as_str(), &body[..]), ("e\n", &br#"{"a": [1]}"#[..]));
+        let read = try_read(r#" ["e\n", {"a": [1]} ] "#).expect("a publish");
+        assert_eq!((read.event.as_str(), &read.payload[..]), ("e\n", &br#"{"a": [1]}"#[..]));
     }
 
     #[test]
@@ -92,18 +115,10 @@ mod tests {
             assert_eq!(try_read(shape), Err(Reason::InvalidPublish), "{shape}");
         }
         for body in ["[]", "1", "null", r#""x""#] {
-            assert_eq!(
-                try_read(&format!(r#"["e",{body}]"#)),
-                Err(Reason::InvalidPayload),
-                "{body}"
-            );
+            assert_eq!(try_read(&format!(r#"["e",{body}]"#)), Err(Reason::InvalidPayload), "{body}");
         }
         for event in ["1", "null", "{}"] {
-            assert_eq!(
-                try_read(&format!("[{event},{{}}]")),
-                Err(Reason::InvalidEvent),
-                "{event}"
-            );
+            assert_eq!(try_read(&format!("[{event},{{}}]")), Err(Reason::InvalidEvent), "{event}");
         }
     }
 
@@ -115,5 +130,26 @@ mod tests {
         assert_eq!(try_read(&nested(100_000)), Err(Reason::InvalidPayload));
         let text = format!(r#"["e",{{"a":"\"{}\\"}}]"#, "[".repeat(1000));
         assert!(try_read(&text).is_ok());
+    }
+
+    #[test]
+    fn a_key_is_a_string_of_1_to_64_bytes_and_nothing_else_stands_beside_it() {
+        let key = |options: &str| try_read(&format!(r#"["e",{{}},{options}]"#)).map(|read| read.key);
+        assert_eq!(key(r#"{"key":"k"}"#), Ok(Some(Bytes::from_static(b"k"))));
+        assert!(key(&format!(r#"{{"key":"{}"}}"#, "k".repeat(64))).is_ok());
+        for options in [
+            "{}",
+            "null",
+            "1",
+            "[]",
+            r#"{"key":""}"#,
+            r#"{"key":1}"#,
+            r#"{"key":null}"#,
+            r#"{"kye":"k"}"#,
+            r#"{"key":"k","x":"y"}"#,
+            &format!(r#"{{"key":"{}"}}"#, "k".repeat(65)),
+        ] {
+            assert_eq!(key(options), Err(Reason::InvalidKey), "{options}");
+        }
     }
 }

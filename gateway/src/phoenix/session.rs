@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use campanile_proto::Epoch;
 use campanile_ring_config::TopicRules;
+use campanile_ring_config::topics::OnLoss;
 use slab::Slab;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::client::close::Ending;
-use crate::client::outbox::{ChannelId, Item, Outbox};
+use crate::client::outbox::{ChannelId, Item, Outbox, Resumed};
 use crate::client::session::Front;
 use crate::client::socket::{Opcode, Wire};
-use crate::hub::publish::Origin;
+use crate::hub::publish::{Origin, Post};
 use crate::hub::reason::{Published, Reason};
 use crate::hub::{Hub, Joined};
 use crate::metrics::Metrics;
@@ -58,21 +60,13 @@ impl Session {
     /// A session without channels.
     pub(crate) fn new(version: Version, shared: Arc<Shared>, outbox: Outbox) -> Self {
         let channels = Channels::new(shared.limits);
-        Self {
-            version,
-            shared,
-            outbox,
-            channels,
-            places: HashMap::new(),
-            publishes: Slab::new(),
-        }
+        Self { version, shared, outbox, channels, places: HashMap::new(), publishes: Slab::new() }
     }
 
     fn receive(&mut self, frame: Frame) {
         let mut effects = Vec::new();
         let rules = self.shared.rules.load();
-        self.channels
-            .receive(frame, |topic| rules.is_open(topic.as_bytes()), &mut effects);
+        self.channels.receive(frame, |topic| rules.is_open(topic.as_bytes()), &mut effects);
         drop(rules);
         self.carry_out(effects, Replies::Behind);
     }
@@ -81,8 +75,7 @@ impl Session {
     fn resume(&mut self, channel: ChannelId) {
         let mut effects = Vec::new();
         let rules = self.shared.rules.load();
-        self.channels
-            .resume(channel, |topic| rules.is_open(topic.as_bytes()), &mut effects);
+        self.channels.resume(channel, |topic| rules.is_open(topic.as_bytes()), &mut effects);
         drop(rules);
         self.carry_out(effects, Replies::Behind);
     }
@@ -90,13 +83,8 @@ impl Session {
     fn carry_out(&mut self, effects: Vec<Effect>, mut replies: Replies<'_>) {
         for effect in effects {
             match effect {
-                Effect::Reply {
-                    join_ref,
-                    reference,
-                    topic,
-                    response,
-                } => {
-                    self.count(response);
+                Effect::Reply { join_ref, reference, topic, response } => {
+                    self.count(response, &replies);
                     let (ok, json) = render(response);
                     let frame = write_reply(self.version, &join_ref, &reference, &topic, ok, json.as_bytes());
                     self.reply(frame, &mut replies);
@@ -105,33 +93,43 @@ impl Session {
                     let frame = write_frame(self.version, &join_ref, &join_ref, &topic, "phx_close", b"{}");
                     self.reply(frame, &mut replies);
                 }
-                Effect::Join {
-                    channel,
-                    topic,
-                    join_ref,
-                } => {
+                Effect::Failed { join_ref, topic } => {
+                    let payload = br#"{"reason":"messages were missed"}"#;
+                    let frame = write_frame(self.version, &join_ref, &join_ref, &topic, "phx_error", payload);
+                    self.reply(frame, &mut replies);
+                }
+                Effect::Join { channel, topic, join_ref, wanted } => {
                     let tag = codec::tag(&join_ref);
-                    let codec = codec::codec(self.version);
-                    let place = self
-                        .shared
-                        .hub
-                        .join(topic.as_bytes(), channel, &self.outbox, codec, tag);
+                    let codec = codec::codec(self.version, wanted.positions);
+                    let place = self.shared.hub.join(
+                        topic.as_bytes(),
+                        channel,
+                        &self.outbox,
+                        codec,
+                        tag,
+                        wanted.start,
+                    );
                     self.places.insert(channel, place);
                     self.shared.metrics.channels.inc();
                 }
+                Effect::Position { join_ref, topic, epoch, offset } => {
+                    let payload = format!(r#"{{"epoch":"{epoch}","offset":{offset},"recovered":false}}"#);
+                    let frame = write_frame(
+                        self.version,
+                        &join_ref,
+                        &Ref::Null,
+                        &topic,
+                        "position",
+                        payload.as_bytes(),
+                    );
+                    self.reply(frame, &mut replies);
+                }
                 Effect::Leave { channel } => self.leave(channel),
-                Effect::Publish {
-                    channel,
-                    reference,
-                    message,
-                } => {
+                Effect::Publish { channel, reference, message, key } => {
                     if let Some(place) = self.places.get(&channel) {
                         let token = self.publishes.insert((channel, reference)) as u32;
-                        let origin = Origin {
-                            outbox: self.outbox.clone(),
-                            token,
-                        };
-                        self.shared.hub.publish(place, message, origin);
+                        let origin = Origin { outbox: self.outbox.clone(), token };
+                        self.shared.hub.publish(place, Post { message, key, origin });
                     }
                 }
             }
@@ -152,13 +150,13 @@ impl Session {
         }
     }
 
-    fn count(&self, response: Response) {
+    fn count(&self, response: Response, replies: &Replies<'_>) {
         match response {
-            Response::Ok => {}
+            Response::Ok | Response::Joined(..) | Response::Offset(_) => {}
             Response::Error(reason) => self.shared.metrics.join_refused(reason),
-            // Those of the hub have been counted there.
+            // What comes in the place of a queued item is the hub's answer, which has been counted there.
             Response::PublishError(reason) => {
-                if !reason.retry() {
+                if matches!(replies, Replies::Behind) {
                     self.shared.metrics.publish_refused(reason);
                 }
             }
@@ -190,11 +188,27 @@ impl Front for Session {
                 codec::write_event(self.version, &tag, encoding, &body, wire);
             }
             Item::Frame(bytes) => wire.frame_shared(Opcode::Text, &[], &bytes),
-            Item::Joined { channel, .. } => {
+            Item::Joined { channel, epoch, offset, resumed } => {
                 let mut effects = Vec::new();
-                self.channels.joined(channel, &mut effects);
+                self.channels.joined(channel, (epoch, offset), resumed, &mut effects);
                 self.carry_out(effects, Replies::Here(wire));
                 self.resume(channel);
+            }
+            Item::Step { channel } => {
+                if let Some(place) = self.places.get(&channel) {
+                    self.shared.hub.step(place);
+                }
+            }
+            Item::Lost { channel, epoch, offset } => {
+                let mut effects = Vec::new();
+                let rules = self.shared.rules.load();
+                let rejoin = |topic: &str| rules.on_loss(topic.as_bytes()) == OnLoss::Rejoin;
+                let held = self.channels.lost(channel, (epoch, offset), rejoin, &mut effects);
+                drop(rules);
+                self.carry_out(effects, Replies::Here(wire));
+                for frame in held {
+                    self.receive(frame);
+                }
             }
             Item::JoinFailed { channel, reason } => {
                 let mut effects = Vec::new();
@@ -210,8 +224,7 @@ impl Front for Session {
                     return;
                 };
                 let mut effects = Vec::new();
-                self.channels
-                    .answered(channel, reference, result.map(|_| ()), &mut effects);
+                self.channels.answered(channel, reference, result.map(|(_, offset)| offset), &mut effects);
                 self.carry_out(effects, Replies::Here(wire));
                 self.resume(channel);
             }
@@ -230,9 +243,23 @@ impl Front for Session {
 fn render(response: Response) -> (bool, String) {
     match response {
         Response::Ok => (true, "{}".to_owned()),
+        Response::Joined(epoch, offset, resumed) => (true, render_joined(epoch, offset, resumed)),
+        Response::Offset(offset) => (true, format!(r#"{{"offset":{offset}}}"#)),
         Response::Error(reason) => (false, format!(r#"{{"reason":"{}"}}"#, reason.text())),
         Response::PublishError(reason) => (false, render_publish_error(reason)),
     }
+}
+
+fn render_joined(epoch: Epoch, offset: u64, resumed: Option<Resumed>) -> String {
+    let mut json = format!(r#"{{"epoch":"{epoch}","offset":{offset}"#);
+    if let Some(Resumed { recovered, oldest }) = resumed {
+        json.push_str(&format!(r#","recovered":{recovered}"#));
+        if let Some(oldest) = oldest {
+            json.push_str(&format!(r#","oldest":{oldest}"#));
+        }
+    }
+    json.push('}');
+    json
 }
 
 fn render_publish_error(reason: Reason) -> String {
@@ -240,9 +267,5 @@ fn render_publish_error(reason: Reason) -> String {
         Published::Not => "not_published",
         Published::Unknown => "unknown",
     };
-    format!(
-        r#"{{"reason":"{}","outcome":"{outcome}","retry":{}}}"#,
-        reason.text(),
-        reason.retry()
-    )
+    format!(r#"{{"reason":"{}","outcome":"{outcome}","retry":{}}}"#, reason.text(), reason.retry())
 }

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use campanile_process::backoff::Backoff;
+use campanile_process::shutdown::Shutdown;
 use campanile_proto::link::{
     CONNECTION_WINDOW, GatewayBatch, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LIFE_CHECK, LinkClient,
     MESSAGE_BYTES, PING_INTERVAL, SILENT_AFTER, STREAM_WINDOW, TopicServerBatch,
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) links: Arc<Links>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) shutdown: Shutdown,
 }
 
 /// A link that is open.
@@ -82,11 +84,7 @@ pub(crate) async fn keep(upstream: Arc<Upstream>, shared: Shared) {
                 Err(trouble) => trouble,
             };
             upstream.set_down(number);
-            shared
-                .metrics
-                .link_failures
-                .get_or_create(&[("member", upstream.name.clone())])
-                .inc();
+            shared.metrics.link_failures.get_or_create(&[("member", upstream.name.clone())]).inc();
             // The ring may name another owner already.
             shared.hub.settle();
             if trouble != last_trouble {
@@ -116,10 +114,8 @@ async fn open(upstream: &Arc<Upstream>, shared: &Shared, number: u64) -> Result<
         .keep_alive_while_idle(true)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
-    let channel = endpoint
-        .connect()
-        .await
-        .map_err(|error| format!("cannot connect: {}", source_of(&error)))?;
+    let channel =
+        endpoint.connect().await.map_err(|error| format!("cannot connect: {}", source_of(&error)))?;
     let mut client = LinkClient::new(channel)
         .max_decoding_message_size(MESSAGE_BYTES)
         .max_encoding_message_size(MESSAGE_BYTES);
@@ -137,17 +133,9 @@ async fn open(upstream: &Arc<Upstream>, shared: &Shared, number: u64) -> Result<
             ring_digest: ring.digest(),
         }),
     );
-    let batches = Batches {
-        upstream: Arc::clone(upstream),
-        links: Arc::clone(&shared.links),
-        number,
-    };
+    let batches = Batches { upstream: Arc::clone(upstream), links: Arc::clone(&shared.links), number };
     let greeting = async {
-        let mut stream = client
-            .connect(batches)
-            .await
-            .map_err(|status| refusal(&status))?
-            .into_inner();
+        let mut stream = client.connect(batches).await.map_err(|status| refusal(&status))?.into_inner();
         let first = stream.message().await.map_err(|status| refusal(&status))?;
         Ok::<_, String>((stream, first))
     };
@@ -160,15 +148,8 @@ async fn open(upstream: &Arc<Upstream>, shared: &Shared, number: u64) -> Result<
         return Err("the first message was no Welcome".to_owned());
     };
     check(&welcome, upstream, shared)?;
-    let first = items
-        .collect::<Result<_, _>>()
-        .map_err(|error| error.to_string())?;
-    Ok(Open {
-        number,
-        owner: welcome.incarnation,
-        stream,
-        first,
-    })
+    let first = items.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+    Ok(Open { number, owner: welcome.incarnation, stream, first })
 }
 
 fn check(welcome: &Welcome, upstream: &Upstream, shared: &Shared) -> Result<(), String> {
@@ -180,10 +161,7 @@ fn check(welcome: &Welcome, upstream: &Upstream, shared: &Shared) -> Result<(), 
         ));
     }
     if welcome.member != upstream.name {
-        return Err(format!(
-            "{:?} answers there: check the addresses in the ring",
-            welcome.member
-        ));
+        return Err(format!("{:?} answers there: check the addresses in the ring", welcome.member));
     }
     let ring = shared.links.ring();
     if ring.version() == welcome.ring_version && ring.digest() != welcome.ring_digest {
@@ -200,12 +178,7 @@ fn check(welcome: &Welcome, upstream: &Upstream, shared: &Shared) -> Result<(), 
 
 /// Reads an open link to its end, and says why it ended.
 async fn read(upstream: &Upstream, shared: &Shared, open: Open) -> String {
-    let Open {
-        number,
-        mut stream,
-        first,
-        ..
-    } = open;
+    let Open { number, mut stream, first, .. } = open;
     let view = upstream.view();
     for item in first {
         receive(upstream, shared, number, view, item);
@@ -214,6 +187,8 @@ async fn read(upstream: &Upstream, shared: &Shared, open: Open) -> String {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = Instant::now();
     let (mut pings, mut pinged) = (0, heard);
+    // The highest ring version that this link has named.
+    let mut newest = 0;
     loop {
         tokio::select! {
             biased;
@@ -225,6 +200,13 @@ async fn read(upstream: &Upstream, shared: &Shared, open: Open) -> String {
                     Err(status) => return format!("the link broke: {}", status.message()),
                 };
                 heard = Instant::now();
+                if batch.ring_version > newest {
+                    // Our file may have been edited, too, and not been looked at yet (R1).
+                    newest = batch.ring_version;
+                    if newest > shared.links.ring().version() {
+                        shared.shutdown.request_reload();
+                    }
+                }
                 for item in batch.items {
                     match decode_topic_server_item(item) {
                         Ok(item) => receive(upstream, shared, number, view, item),

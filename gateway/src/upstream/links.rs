@@ -45,6 +45,8 @@ pub(crate) struct Upstream {
     owner: AtomicU64,
     /// No longer in the ring.
     former: AtomicBool,
+    /// Its link has been up at some time.
+    ever_up: AtomicBool,
 }
 
 /// A member of the ring and whether its link is up, for readiness.
@@ -104,9 +106,7 @@ impl Links {
             ids.push(upstream.id);
         }
         for upstream in &members {
-            upstream
-                .former
-                .store(!ids.contains(&upstream.id), Ordering::Relaxed);
+            upstream.former.store(!ids.contains(&upstream.id), Ordering::Relaxed);
         }
         // The members first: a route must never name one that is not there.
         self.members.store(Arc::new(members));
@@ -126,12 +126,9 @@ impl Links {
         let state = |id: &MemberId| {
             let upstream = members.get(id.0 as usize)?;
             let up = upstream.number().is_some();
-            let tried = up || upstream.since.elapsed() >= TRIED_AFTER;
-            Some(MemberState {
-                name: upstream.name.clone(),
-                up,
-                tried,
-            })
+            let ever_up = upstream.ever_up.load(Ordering::Relaxed);
+            let tried = ever_up || upstream.since.elapsed() >= TRIED_AFTER;
+            Some(MemberState { name: upstream.name.clone(), up, tried })
         };
         route.members().iter().filter_map(state).collect()
     }
@@ -185,6 +182,7 @@ impl Upstream {
             up: AtomicU64::new(0),
             owner: AtomicU64::new(0),
             former: AtomicBool::new(false),
+            ever_up: AtomicBool::new(false),
         }
     }
 
@@ -197,16 +195,13 @@ impl Upstream {
 
     pub(crate) fn view(&self) -> LinkView {
         let up = self.number();
-        LinkView {
-            member: self.id,
-            up,
-            owner: Incarnation(self.owner.load(Ordering::Acquire)),
-        }
+        LinkView { member: self.id, up, owner: Incarnation(self.owner.load(Ordering::Acquire)) }
     }
 
     /// Requests may be queued for this link.
     pub(crate) fn set_up(&self, number: u64, owner: Incarnation) {
         self.outbox.welcome(number, owner);
+        self.ever_up.store(true, Ordering::Relaxed);
         // Before the number: who sees the number sees its owner, too.
         self.owner.store(owner.0, Ordering::Release);
         self.up.store(number, Ordering::Release);
@@ -214,9 +209,11 @@ impl Upstream {
 
     /// No request can be queued until the next link.
     pub(crate) fn set_down(&self, number: u64) {
-        let _ = self
-            .up
-            .compare_exchange(number, 0, Ordering::AcqRel, Ordering::Relaxed);
+        let _ = self.up.compare_exchange(number, 0, Ordering::AcqRel, Ordering::Relaxed);
         self.outbox.close(number);
     }
 }
+
+#[cfg(test)]
+#[path = "links_tests.rs"]
+mod tests;

@@ -47,11 +47,7 @@ impl Outbox {
     /// Starts a link with its Hello. What was queued for an older one is dropped.
     pub(crate) fn open(&self, number: u64, hello: FromGateway) {
         let mut inner = self.0.lock();
-        inner.link = Some(Link {
-            number,
-            owner: None,
-            opened: Instant::now(),
-        });
+        inner.link = Some(Link { number, owner: None, opened: Instant::now() });
         inner.queue.clear();
         inner.queue.push_back(Entry::Own(hello));
         inner.wake();
@@ -129,11 +125,7 @@ impl Outbox {
         }
         drop(inner);
         let age_us = u64::try_from(now.duration_since(link.opened).as_micros()).unwrap_or(u64::MAX);
-        Poll::Ready(Some(GatewayBatch {
-            ring_version,
-            age_us,
-            items,
-        }))
+        Poll::Ready(Some(GatewayBatch { ring_version, age_us, items }))
     }
 }
 
@@ -151,7 +143,9 @@ impl Entry {
             Self::Own(item) => gateway_item_cost(item),
             Self::Request(Request::Publish { pending, .. }) => pending.cost(),
             Self::Request(Request::Subscribe(_, topic)) => campanile_proto::wire::ITEM_OVERHEAD + topic.len(),
-            Self::Request(Request::Unsubscribe(_)) => campanile_proto::wire::ITEM_OVERHEAD,
+            Self::Request(Request::Unsubscribe(_) | Request::Read(..)) => {
+                campanile_proto::wire::ITEM_OVERHEAD
+            }
         }
     }
 
@@ -162,16 +156,17 @@ impl Entry {
             Self::Request(Request::Subscribe(subscription, topic)) => {
                 Some(FromGateway::Subscribe { subscription, topic })
             }
+            Self::Request(Request::Read(subscription, epoch, from)) => {
+                Some(FromGateway::Read { subscription, epoch, from })
+            }
             Self::Request(Request::Unsubscribe(subscription)) => {
                 Some(FromGateway::Unsubscribe { subscription })
             }
-            Self::Request(Request::Publish {
-                pending,
-                settled_below,
-                resend_epoch,
-            }) => {
+            Self::Request(Request::Publish { pending, sending, settled_below, resend_epoch }) => {
                 let time_left = pending.deadline.saturating_duration_since(now);
-                if time_left.as_millis() == 0 || !link.owner.is_some_and(|owner| pending.hand_to(owner)) {
+                if time_left.as_millis() == 0
+                    || !link.owner.is_some_and(|owner| pending.hand_to(owner, sending))
+                {
                     return None;
                 }
                 Some(FromGateway::Publish(Publish {
@@ -182,8 +177,13 @@ impl Entry {
                     time_left,
                     resend_epoch,
                     message: pending.message.clone(),
+                    key: pending.key.clone(),
                 }))
             }
         }
     }
 }
+
+#[cfg(test)]
+#[path = "outbox_tests.rs"]
+mod tests;

@@ -18,9 +18,7 @@ struct Served {
 }
 
 async fn serve_one() -> Served {
-    let listener = listen::bind(SocketAddr::from(([127, 0, 0, 1], 0)), "--admin")
-        .await
-        .unwrap();
+    let listener = listen::bind(SocketAddr::from(([127, 0, 0, 1], 0)), "--admin").await.unwrap();
     let address = listener.local_addr().unwrap();
     let mut registry = Registry::default();
     registry.register("jobs", "Jobs done", Counter::<u64>::default());
@@ -35,12 +33,7 @@ async fn serve_one() -> Served {
     };
     let end = CancellationToken::new();
     let task = tokio::spawn(serve(listener, admin, end.clone()));
-    Served {
-        address,
-        ready,
-        end,
-        task,
-    }
+    Served { address, ready, end, task }
 }
 
 async fn get(served: &Served, path: &str) -> String {
@@ -62,25 +55,13 @@ fn check(answer: &str, parts: &[&str]) {
 async fn shows_metrics_health_and_readiness() {
     let served = serve_one().await;
     let metrics = get(&served, "/metrics").await;
-    check(
-        &metrics,
-        &["HTTP/1.1 200", METRICS_TYPE, "\njobs_total 0\n# EOF\n"],
-    );
+    check(&metrics, &["HTTP/1.1 200", METRICS_TYPE, "\njobs_total 0\n# EOF\n"]);
     check(&get(&served, "/healthz").await, &["HTTP/1.1 200", "\r\n\r\nok"]);
     let json = ["content-type: application/json", "\r\n\r\n{\"missing\":[]}"];
-    check(
-        &get(&served, "/readyz").await,
-        &["HTTP/1.1 503", json[0], json[1]],
-    );
+    check(&get(&served, "/readyz").await, &["HTTP/1.1 503", json[0], json[1]]);
     served.ready.store(true, Ordering::Relaxed);
-    check(
-        &get(&served, "/readyz").await,
-        &["HTTP/1.1 200", json[0], json[1]],
-    );
-    check(
-        &get(&served, "/").await,
-        &["HTTP/1.1 404", "/metrics, /healthz and /readyz"],
-    );
+    check(&get(&served, "/readyz").await, &["HTTP/1.1 200", json[0], json[1]]);
+    check(&get(&served, "/").await, &["HTTP/1.1 404", "/metrics, /healthz and /readyz"]);
 }
 
 #[tokio::test]
@@ -103,10 +84,7 @@ async fn an_idle_connection_is_closed() {
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;
         let age = start.elapsed();
-        assert!(
-            age >= HEAD_TIME && age <= HEAD_TIME * 2,
-            "{sent:?} was closed after {age:?}"
-        );
+        assert!(age >= HEAD_TIME && age <= HEAD_TIME * 2, "{sent:?} was closed after {age:?}");
     }
 }
 
@@ -114,10 +92,7 @@ async fn an_idle_connection_is_closed() {
 async fn the_end_closes_the_port_and_idle_connections() {
     let served = serve_one().await;
     let mut stream = TcpStream::connect(served.address).await.unwrap();
-    stream
-        .write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let mut answer = [0; 15];
     stream.read_exact(&mut answer).await.unwrap();
     served.end.cancel();

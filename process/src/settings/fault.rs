@@ -21,10 +21,7 @@ pub struct Faults(
 impl Fault {
     /// A fault at `place`.
     pub fn new(place: impl Into<String>, text: impl Into<String>) -> Fault {
-        Fault {
-            place: place.into(),
-            text: text.into(),
-        }
+        Fault { place: place.into(), text: text.into() }
     }
 }
 
@@ -105,10 +102,7 @@ mod tests {
         assert!(faults.is_empty());
         faults.push(Fault::new("--a", "is wrong"));
         faults.extend(Faults::from(Fault::new("b.toml:3: b", "is\nwrong \u{1b}[31mtoo")));
-        assert_eq!(
-            faults.to_string(),
-            "--a: is wrong\nb.toml:3: b: is\\nwrong \\u{1b}[31mtoo"
-        );
+        assert_eq!(faults.to_string(), "--a: is wrong\nb.toml:3: b: is\\nwrong \\u{1b}[31mtoo");
         assert_eq!(faults.clone().or(1), Err(faults));
         assert_eq!(Faults::default().or(1), Ok(1));
     }

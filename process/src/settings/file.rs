@@ -12,7 +12,7 @@ use super::{Fault, Faults, Kind, Setting};
 /// The largest text file that is read, in bytes.
 const MOST_BYTES: u64 = 16 << 20;
 
-/// A config file that parsed and holds no unknown key. The values are checked when a
+/// A config file that parsed. The values are checked when a
 /// [`Resolver`](super::Resolver) asks for them.
 #[derive(Debug, Clone)]
 pub struct ConfigFile {
@@ -48,6 +48,20 @@ impl ConfigFile {
         keys: &[&'static [Setting]],
         tables: &[&'static str],
     ) -> Result<ConfigFile, Faults> {
+        ConfigFile::parse_leniently(path_shown, text, keys, tables)
+            .and_then(|(file, unknown)| unknown.or(file))
+    }
+
+    /// The same for who wants to look for more faults: unknown keys come beside the file.
+    ///
+    /// # Errors
+    /// The first syntax error.
+    pub fn parse_leniently(
+        path_shown: &str,
+        text: String,
+        keys: &[&'static [Setting]],
+        tables: &[&'static str],
+    ) -> Result<(ConfigFile, Faults), Faults> {
         let document = match Document::parse(text.clone()) {
             Ok(document) => document,
             Err(error) => {
@@ -55,29 +69,18 @@ impl ConfigFile {
                 return Err(Fault::new(format!("{path_shown}:{line}"), error.message()).into());
             }
         };
-        let file = ConfigFile {
-            shown: path_shown.to_owned(),
-            document,
-        };
-        let keys: Vec<String> = keys
-            .iter()
-            .flat_map(|table| table.iter())
-            .map(Setting::key)
-            .collect();
+        let file = ConfigFile { shown: path_shown.to_owned(), document };
+        let keys: Vec<String> = keys.iter().flat_map(|table| table.iter()).map(Setting::key).collect();
         let known = || keys.iter().map(String::as_str).chain(tables.iter().copied());
         let mut faults = Faults::default();
-        for (key, _) in file
-            .document
-            .iter()
-            .filter(|(key, _)| known().all(|known| known != *key))
-        {
+        for (key, _) in file.document.iter().filter(|(key, _)| known().all(|known| known != *key)) {
             let advice = match nearest(key, known()) {
                 Some(near) => format!("did you mean {near}?"),
                 None => "known are the options that --help lists, with _ for -".to_owned(),
             };
             faults.push(Fault::new(file.place(key), format!("unknown key; {advice}")));
         }
-        faults.or(file)
+        Ok((file, faults))
     }
 
     /// The whole document with its spans, for the tables that were let through.
@@ -97,10 +100,7 @@ impl ConfigFile {
 
     /// `campanile.toml:12: idle_seconds`
     pub(super) fn place(&self, key: &str) -> String {
-        let span = self
-            .document
-            .get_key_value(key)
-            .and_then(|(key, item)| key.span().or(item.span()));
+        let span = self.document.get_key_value(key).and_then(|(key, item)| key.span().or(item.span()));
         let line = self.line_of(span.unwrap_or(0..0));
         format!("{}:{line}: {key}", self.shown)
     }
@@ -118,18 +118,12 @@ impl ConfigFile {
             (Item::Value(toml_edit::Value::Float(number)), Kind::Seconds { .. }) => {
                 Ok(number.value().to_string())
             }
-            (item, Kind::Count { .. } | Kind::Seconds { .. }) => Err(format!(
-                "is {}; give a number without quotes, {}",
-                type_of(item),
-                setting.kind.bounds()
-            )),
+            (item, Kind::Count { .. } | Kind::Seconds { .. }) => {
+                Err(format!("is {}; give a number without quotes, {}", type_of(item), setting.kind.bounds()))
+            }
             (item, kind) => {
                 let bounds = kind.bounds();
-                let bounds = if bounds.is_empty() {
-                    bounds
-                } else {
-                    format!(": {bounds}")
-                };
+                let bounds = if bounds.is_empty() { bounds } else { format!(": {bounds}") };
                 Err(format!("is {}; give a text in quotes{bounds}", type_of(item)))
             }
         })
@@ -144,17 +138,11 @@ pub fn read_text(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MOST_BYTES {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "the file is larger than 16 MiB",
-        ));
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the file is larger than 16 MiB"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let line = 1 + newlines(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("the file is not UTF-8 (line {line})"),
-        )
+        io::Error::new(io::ErrorKind::InvalidData, format!("the file is not UTF-8 (line {line})"))
     })
 }
 
@@ -166,10 +154,8 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     }
     let word = word.replace('-', "_").to_lowercase();
     let distance = |known: &str| strsim::damerau_levenshtein(&word, &known.replace('-', "_").to_lowercase());
-    let near = known
-        .into_iter()
-        .map(|known| (distance(known), known))
-        .min_by_key(|(distance, _)| *distance)?;
+    let near =
+        known.into_iter().map(|known| (distance(known), known)).min_by_key(|(distance, _)| *distance)?;
     let letters = near.1.chars().count().max(word.chars().count());
     (near.0 <= (letters / 3).max(1)).then_some(near.1)
 }
@@ -186,19 +172,12 @@ fn newlines(bytes: &[u8]) -> usize {
 /// `an integer`
 fn type_of(item: &Item) -> String {
     let name = item.type_name();
-    let article = if name.starts_with(['a', 'e', 'i', 'o', 'u']) {
-        "an"
-    } else {
-        "a"
-    };
+    let article = if name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
     format!("{article} {name}")
 }
 
 fn is_number(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Count { .. } | Kind::Bytes { .. } | Kind::Seconds { .. }
-    )
+    matches!(kind, Kind::Count { .. } | Kind::Bytes { .. } | Kind::Seconds { .. })
 }
 
 #[cfg(test)]

@@ -34,12 +34,7 @@ impl<'a> Resolver<'a> {
         file: Option<&'a ConfigFile>,
     ) -> Resolver<'a> {
         let settings = tables.iter().flat_map(|table| table.iter()).collect();
-        Resolver {
-            matches,
-            settings,
-            file,
-            faults: Faults::default(),
-        }
+        Resolver { matches, settings, file, faults: Faults::default() }
     }
 
     /// A text; nothing if nobody gave one and there is no default.
@@ -70,8 +65,7 @@ impl<'a> Resolver<'a> {
 
     /// A whole number; it is a fault if there is none and no default.
     pub fn count(&mut self, name: &str) -> u64 {
-        self.required(name, Resolver::count_if_given)
-            .unwrap_or_else(|| self.lowest(name))
+        self.required(name, Resolver::count_if_given).unwrap_or_else(|| self.lowest(name))
     }
 
     /// A whole number, for a setting that may stay unset.
@@ -84,8 +78,7 @@ impl<'a> Resolver<'a> {
 
     /// A number of bytes; it is a fault if there is none and no default.
     pub fn bytes(&mut self, name: &str) -> u64 {
-        self.required(name, Resolver::bytes_if_given)
-            .unwrap_or_else(|| self.lowest(name))
+        self.required(name, Resolver::bytes_if_given).unwrap_or_else(|| self.lowest(name))
     }
 
     /// A number of bytes, for a setting that may stay unset.
@@ -193,10 +186,7 @@ impl<'a> Resolver<'a> {
         let (place, text) = match self.source(setting) {
             Some((place, text)) => (place, text),
             None if setting.default.is_empty() => return None,
-            None => (
-                format!("the default of {}", setting.flag()),
-                Ok(setting.default.into()),
-            ),
+            None => (format!("the default of {}", setting.flag()), Ok(setting.default.into())),
         };
         match text {
             Ok(text) if text.is_empty() => {
@@ -229,28 +219,17 @@ impl<'a> Resolver<'a> {
     fn setting(&mut self, name: &str) -> Option<&'static Setting> {
         let found = self.settings.iter().find(|setting| setting.name == name).copied();
         if found.is_none() {
-            self.fault(
-                format!("--{name}"),
-                "is in no table of settings; this is a mistake in the program",
-            );
+            self.fault(format!("--{name}"), "is in no table of settings; this is a mistake in the program");
         }
         found
     }
 
     fn wrong_kind(&mut self, setting: &Setting) {
-        self.fault(
-            setting.flag(),
-            "is asked for as another kind; this is a mistake in the program",
-        );
+        self.fault(setting.flag(), "is asked for as another kind; this is a mistake in the program");
     }
 
     fn lowest(&self, name: &str) -> u64 {
-        match self
-            .settings
-            .iter()
-            .find(|setting| setting.name == name)
-            .map(|setting| setting.kind)
-        {
+        match self.settings.iter().find(|setting| setting.name == name).map(|setting| setting.kind) {
             Some(Kind::Count { min, .. } | Kind::Bytes { min, .. } | Kind::Seconds { min, .. }) => min,
             _ => 0,
         }

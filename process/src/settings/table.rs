@@ -83,10 +83,7 @@ impl Kind {
     }
 
     fn is_number(&self) -> bool {
-        matches!(
-            self,
-            Kind::Count { .. } | Kind::Bytes { .. } | Kind::Seconds { .. }
-        )
+        matches!(self, Kind::Count { .. } | Kind::Bytes { .. } | Kind::Seconds { .. })
     }
 }
 
@@ -119,11 +116,7 @@ fn help(setting: &Setting) -> String {
 }
 
 fn between(min: String, max: u64, max_shown: String) -> String {
-    if max == u64::MAX {
-        format!("{min} or more")
-    } else {
-        format!("{min} to {max_shown}")
-    }
+    if max == u64::MAX { format!("{min} or more") } else { format!("{min} to {max_shown}") }
 }
 
 /// Bytes with the largest unit that leaves a whole number, as a user may write them.
@@ -151,27 +144,15 @@ mod tests {
         Setting {
             name: "frame-bytes",
             value: "BYTES",
-            kind: Kind::Bytes {
-                min: 1024,
-                max: 16 << 20,
-            },
+            kind: Kind::Bytes { min: 1024, max: 16 << 20 },
             default: "256 KiB",
             help: "Largest frame",
         },
-        Setting {
-            name: "mode",
-            value: "MODE",
-            kind: Kind::Choice(&["a", "b"]),
-            default: "",
-            help: "Mode",
-        },
+        Setting { name: "mode", value: "MODE", kind: Kind::Choice(&["a", "b"]), default: "", help: "Mode" },
         Setting {
             name: "most",
             value: "N",
-            kind: Kind::Count {
-                min: 1,
-                max: u64::MAX,
-            },
+            kind: Kind::Count { min: 1, max: u64::MAX },
             default: "",
             help: "Most",
         },
@@ -179,9 +160,7 @@ mod tests {
 
     #[test]
     fn help_shows_bounds_default_and_variable() {
-        let help = arguments(Command::new("x").term_width(200), TABLE)
-            .render_long_help()
-            .to_string();
+        let help = arguments(Command::new("x").term_width(200), TABLE).render_long_help().to_string();
         for part in [
             "--idle-seconds <SECONDS>",
             "Close after this long without a sign of life [1 to 86400] [default: 60]",

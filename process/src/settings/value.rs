@@ -52,11 +52,7 @@ pub(super) fn parse_bytes(text: &str, min: u64, max: u64) -> Result<u64, String>
         return Err(format!("{text:?} is not a size; {advice}, {bounds}"));
     }
     // What is too large for a u64 is beyond any upper bound but u64::MAX itself, where it is a fault as well.
-    match number
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(size))
-    {
+    match number.parse::<u64>().ok().and_then(|number| number.checked_mul(size)) {
         Some(bytes) if (min..=max).contains(&bytes) => Ok(bytes),
         _ => Err(format!("{text} is out of bounds; give {bounds}")),
     }
@@ -66,14 +62,9 @@ pub(super) fn parse_seconds(text: &str, min: u64, max: u64) -> Result<Duration, 
     let bounds = Kind::Seconds { min, max }.bounds();
     let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
     if !is_digits(whole) || !is_digits(decimals) {
-        return Err(format!(
-            "{text:?} is not a number of seconds; give {bounds}, such as 5 or 0.25"
-        ));
+        return Err(format!("{text:?} is not a number of seconds; give {bounds}, such as 5 or 0.25"));
     }
-    let span = text
-        .parse()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let span = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     match span {
         Some(span) if span >= Duration::from_secs(min) && span <= Duration::from_secs(max) => Ok(span),
         _ => Err(format!("{text} is out of bounds; give {bounds} seconds")),
@@ -82,12 +73,7 @@ pub(super) fn parse_seconds(text: &str, min: u64, max: u64) -> Result<Duration, 
 
 pub(super) fn parse_choice(text: &str, words: &'static [&'static str]) -> Result<&'static str, String> {
     let found = words.iter().find(|word| **word == text).copied();
-    found.ok_or_else(|| {
-        format!(
-            "{text:?} is not one of its words; give one of {}",
-            words.join(", ")
-        )
-    })
+    found.ok_or_else(|| format!("{text:?} is not one of its words; give one of {}", words.join(", ")))
 }
 
 fn is_digits(text: &str) -> bool {
@@ -104,18 +90,9 @@ mod tests {
 
     #[test]
     fn addresses() {
-        assert_eq!(
-            parse_address("127.0.0.1:4000"),
-            Ok(SocketAddr::from(([127, 0, 0, 1], 4000)))
-        );
-        assert_eq!(
-            parse_address("localhost:0"),
-            Ok(SocketAddr::from(([127, 0, 0, 1], 0)))
-        );
-        assert_eq!(
-            parse_address("[::1]:5001").map(|address| address.is_ipv6()),
-            Ok(true)
-        );
+        assert_eq!(parse_address("127.0.0.1:4000"), Ok(SocketAddr::from(([127, 0, 0, 1], 4000))));
+        assert_eq!(parse_address("localhost:0"), Ok(SocketAddr::from(([127, 0, 0, 1], 0))));
+        assert_eq!(parse_address("[::1]:5001").map(|address| address.is_ipv6()), Ok(true));
         for (text, part) in [
             ("4000", "is not an address"),
             ("127.0.0.1", "has no port"),
@@ -127,10 +104,7 @@ mod tests {
             ("", "is not an address"),
         ] {
             let fault = parse_address(text).unwrap_err();
-            assert!(
-                fault.contains(part) && fault.contains("give IP:port"),
-                "{text}: {fault}"
-            );
+            assert!(fault.contains(part) && fault.contains("give IP:port"), "{text}: {fault}");
         }
     }
 
@@ -139,23 +113,15 @@ mod tests {
         assert_eq!(parse_count("1", 1, 9), Ok(1));
         assert_eq!(parse_count("9", 1, 9), Ok(9));
         assert_eq!(parse_count("18446744073709551615", 0, u64::MAX), Ok(u64::MAX));
-        assert_eq!(
-            parse_count("0", 1, 9),
-            Err("0 is out of bounds; give 1 to 9".into())
-        );
-        assert_eq!(
-            parse_count("10", 1, 9),
-            Err("10 is out of bounds; give 1 to 9".into())
-        );
+        assert_eq!(parse_count("0", 1, 9), Err("0 is out of bounds; give 1 to 9".into()));
+        assert_eq!(parse_count("10", 1, 9), Err("10 is out of bounds; give 1 to 9".into()));
         assert_eq!(
             parse_count("18446744073709551616", 1, u64::MAX),
             Err("18446744073709551616 is out of bounds; give 1 or more".into())
         );
         for text in ["", "-1", "+1", "1.0", "1e3", " 1", "one", "\u{663}"] {
             assert!(
-                parse_count(text, 1, 9)
-                    .unwrap_err()
-                    .contains("is not a whole number; give 1 to 9"),
+                parse_count(text, 1, 9).unwrap_err().contains("is not a whole number; give 1 to 9"),
                 "{text}"
             );
         }
@@ -168,26 +134,12 @@ mod tests {
         assert_eq!(parse("256 KiB"), Ok(256 << 10));
         assert_eq!(parse("1MiB"), Ok(1 << 20));
         assert_eq!(parse("1 GiB"), Ok(1 << 30));
-        assert_eq!(
-            parse("2 GiB"),
-            Err("2 GiB is out of bounds; give 1 to 1 GiB".into())
-        );
+        assert_eq!(parse("2 GiB"), Err("2 GiB is out of bounds; give 1 to 1 GiB".into()));
         assert_eq!(parse("0"), Err("0 is out of bounds; give 1 to 1 GiB".into()));
-        assert!(
-            parse("99999999999999999999")
-                .unwrap_err()
-                .contains("out of bounds")
-        );
-        assert!(
-            parse("18446744073709551615 GiB")
-                .unwrap_err()
-                .contains("out of bounds")
-        );
+        assert!(parse("99999999999999999999").unwrap_err().contains("out of bounds"));
+        assert!(parse("18446744073709551615 GiB").unwrap_err().contains("out of bounds"));
         for text in ["", "KiB", "1 KB", "1 kib", "1.5 MiB", "-1", "1 MiB 2", "é"] {
-            assert!(
-                parse(text).unwrap_err().contains("is not a size; give bytes"),
-                "{text}"
-            );
+            assert!(parse(text).unwrap_err().contains("is not a size; give bytes"), "{text}");
         }
     }
 
@@ -197,23 +149,11 @@ mod tests {
         assert_eq!(parse("0"), Ok(Duration::ZERO));
         assert_eq!(parse("60"), Ok(Duration::from_secs(60)));
         assert_eq!(parse("0.25"), Ok(Duration::from_millis(250)));
-        assert_eq!(
-            parse("60.001"),
-            Err("60.001 is out of bounds; give 0 to 60 seconds".into())
-        );
-        assert!(
-            parse_seconds(&"9".repeat(400), 0, 60)
-                .unwrap_err()
-                .contains("out of bounds")
-        );
+        assert_eq!(parse("60.001"), Err("60.001 is out of bounds; give 0 to 60 seconds".into()));
+        assert!(parse_seconds(&"9".repeat(400), 0, 60).unwrap_err().contains("out of bounds"));
         assert!(parse_seconds("0.5", 1, 60).is_err());
         for text in ["", ".", "1.", ".5", "-1", "1e1", "inf", "NaN", "5s", "1.2.3"] {
-            assert!(
-                parse(text)
-                    .unwrap_err()
-                    .contains("is not a number of seconds; give 0 to 60"),
-                "{text}"
-            );
+            assert!(parse(text).unwrap_err().contains("is not a number of seconds; give 0 to 60"), "{text}");
         }
     }
 

@@ -32,9 +32,7 @@ impl Watched {
     }
 
     async fn changed(&mut self) -> Result<String, ErrorKind> {
-        let changed = timeout(LONG, self.file.changed())
-            .await
-            .expect("a change is reported");
+        let changed = timeout(LONG, self.file.changed()).await.expect("a change is reported");
         changed.map_err(|error| error.kind())
     }
 }
@@ -91,11 +89,7 @@ async fn what_the_watch_cannot_see_is_found_by_polling() {
         fs::write(elsewhere.path("target"), text).unwrap();
         let start = tokio::time::Instant::now();
         assert_eq!(timeout(LONG, file.changed()).await.unwrap().unwrap(), text);
-        assert!(
-            start.elapsed() <= Duration::from_millis(700),
-            "{:?}",
-            start.elapsed()
-        );
+        assert!(start.elapsed() <= Duration::from_millis(700), "{:?}", start.elapsed());
     }
 }
 
@@ -120,9 +114,7 @@ async fn the_folder_is_watched() {
     let stirred = Arc::default();
     let watcher = watch_folder(&folder.path("file"), &stirred);
     rename_over(&folder.path("file"), "two");
-    timeout(LONG, stirred.notified())
-        .await
-        .expect("a rename stirs the folder");
+    timeout(LONG, stirred.notified()).await.expect("a rename stirs the folder");
     drop(watcher);
     assert!(watch_folder(&folder.path("none/file"), &stirred).is_none());
     assert!(watch_folder(Path::new("file"), &stirred).is_some());

@@ -12,12 +12,7 @@ use tokio::time::timeout;
 
 fn ring(version: u64, weight: u32) -> Ring {
     let member = |name: &str, port: u16, weight| Member::new(name, format!("127.0.0.1:{port}"), weight);
-    Ring::new(
-        version,
-        16,
-        vec![member("ts-a", 5001, 1), member("ts-b", 5002, weight)],
-    )
-    .unwrap()
+    Ring::new(version, 16, vec![member("ts-a", 5001, 1), member("ts-b", 5002, weight)]).unwrap()
 }
 
 #[test]
@@ -27,20 +22,8 @@ fn only_a_higher_version_is_adopted() {
     assert_eq!(adopt(&current, ring(90, 2)), Ok(Adoption::Newer(ring(90, 2))));
     assert_eq!(adopt(&current, ring(5, 1)), Ok(Adoption::Unchanged));
     assert_eq!(adopt(&current, ring(5, 2)), Err(Refused::SameVersion(5)));
-    assert_eq!(
-        adopt(&current, ring(4, 1)),
-        Err(Refused::LowerVersion {
-            offered: 4,
-            current: 5
-        })
-    );
-    assert_eq!(
-        adopt(&current, ring(1, 2)),
-        Err(Refused::LowerVersion {
-            offered: 1,
-            current: 5
-        })
-    );
+    assert_eq!(adopt(&current, ring(4, 1)), Err(Refused::LowerVersion { offered: 4, current: 5 }));
+    assert_eq!(adopt(&current, ring(1, 2)), Err(Refused::LowerVersion { offered: 1, current: 5 }));
 }
 
 /// A folder of its own with a ring file in it, gone at the end.
@@ -106,29 +89,13 @@ async fn a_file_is_followed_and_a_bad_edit_changes_nothing() {
     assert_eq!(next(&mut file).await, RingEvent::Adopted(Arc::new(ring(2, 3))));
     assert_eq!(**file.ring(), ring(2, 3));
 
-    folder.write(
-        &ring(3, 3)
-            .to_toml()
-            .replace("5002", "5001")
-            .replace("ts-b", "ts-a"),
-    );
+    folder.write(&ring(3, 3).to_toml().replace("5002", "5001").replace("ts-b", "ts-a"));
     let why = refusal(&mut file).await;
-    assert!(
-        why.contains("name \"ts-a\" stands twice") && why.contains("; ") && !why.contains('\n'),
-        "{why}"
-    );
+    assert!(why.contains("name \"ts-a\" stands twice") && why.contains("; ") && !why.contains('\n'), "{why}");
     folder.write(&ring(2, 4).to_toml());
-    assert!(
-        refusal(&mut file)
-            .await
-            .contains("version 2 is in force with other content")
-    );
+    assert!(refusal(&mut file).await.contains("version 2 is in force with other content"));
     folder.write(&ring(1, 4).to_toml());
-    assert!(
-        refusal(&mut file)
-            .await
-            .contains("version 1 is lower than version 2")
-    );
+    assert!(refusal(&mut file).await.contains("version 1 is lower than version 2"));
     assert_eq!(**file.ring(), ring(2, 3));
 
     fs::remove_file(folder.file()).unwrap();
@@ -150,11 +117,7 @@ async fn a_ring_from_elsewhere_is_what_the_file_is_measured_by() {
     let mut file = RingFile::follow(folder.file(), first.to_toml(), Arc::new(first), reloads);
     file.put_in_force(Arc::new(ring(7, 2)));
     folder.write(&ring(6, 2).to_toml());
-    assert!(
-        refusal(&mut file)
-            .await
-            .contains("version 6 is lower than version 7")
-    );
+    assert!(refusal(&mut file).await.contains("version 6 is lower than version 7"));
     folder.write(&ring(7, 2).to_toml());
     assert_eq!(next(&mut file).await, RingEvent::Restored);
 }

@@ -31,10 +31,7 @@ fn add_appends_a_table_and_touches_nothing_else() {
     let edited = add("ring.toml", FILE, "ts-c", "LocalHost:5003", 3).unwrap();
     let added = "\n[[topic_server]]\nname = \"ts-c\"\naddress = \"localhost:5003\"\nweight = 3\n";
     let (rest, end) = FILE.split_at(FILE.find("\n# The end.").unwrap());
-    assert_eq!(
-        edited.text,
-        format!("{}{added}{end}", rest.replace("version = 3", "version = 4"))
-    );
+    assert_eq!(edited.text, format!("{}{added}{end}", rest.replace("version = 3", "version = 4")));
     assert_eq!(edited.before.unwrap().version(), 3);
     assert_eq!((edited.after.version(), edited.after.members().len()), (4, 3));
 }
@@ -91,10 +88,8 @@ address = \"127.0.0.1:5002\"
 ";
     assert_eq!(edited.text, kept);
     let edited = remove("ring.toml", FILE, "ts-b").unwrap();
-    let (from, to) = (
-        FILE.find("\n[[topic_server]]\nname = \"ts-b\"").unwrap(),
-        FILE.find("\n# The end.").unwrap(),
-    );
+    let (from, to) =
+        (FILE.find("\n[[topic_server]]\nname = \"ts-b\"").unwrap(), FILE.find("\n# The end.").unwrap());
     let expected = format!("{}{}", &FILE[..from], &FILE[to..]).replace("version = 3", "version = 4");
     assert_eq!(edited.text, expected);
 }
@@ -140,9 +135,7 @@ fn set_replaces_values_where_they_stand() {
         .replace("weight = 0x02 ", "weight = 5 ");
     assert_eq!(edited.text, expected);
     let edited = set("ring.toml", FILE, "ts-b", None, Some(5)).unwrap();
-    let expected = FILE
-        .replace("version = 3", "version = 4")
-        .replace(":5002\"\n", ":5002\"\nweight = 5\n");
+    let expected = FILE.replace("version = 3", "version = 4").replace(":5002\"\n", ":5002\"\nweight = 5\n");
     assert_eq!(edited.text, expected);
 }
 
@@ -157,13 +150,7 @@ fn set_refuses_what_changes_nothing_or_is_bad() {
         let refused = set("ring.toml", FILE, name, address, weight).unwrap_err();
         assert_eq!(refused, EditError::NothingChanges(name.to_owned()));
     }
-    let says = faults(set(
-        "ring.toml",
-        FILE,
-        "ts-a",
-        Some("127.0.0.1:5002"),
-        Some(1_001),
-    ));
+    let says = faults(set("ring.toml", FILE, "ts-a", Some("127.0.0.1:5002"), Some(1_001)));
     assert_eq!(
         says,
         "ring.toml: address \"127.0.0.1:5002\" is that of ts-b\n\
@@ -179,18 +166,12 @@ fn a_faulty_file_is_not_edited() {
         remove("ring.toml", &text, "ts-a"),
         set("ring.toml", &text, "ts-a", None, Some(7)),
     ] {
-        assert_eq!(
-            faults(edited),
-            "ring.toml:15: name \"ts-a\" stands twice (first in line 10)"
-        );
+        assert_eq!(faults(edited), "ring.toml:15: name \"ts-a\" stands twice (first in line 10)");
     }
 }
 
 #[test]
 fn the_highest_version_cannot_be_raised() {
     let text = FILE.replace("version = 3", &format!("version = {}", i64::MAX));
-    assert_eq!(
-        remove("ring.toml", &text, "ts-a").unwrap_err(),
-        EditError::NoHigherVersion
-    );
+    assert_eq!(remove("ring.toml", &text, "ts-a").unwrap_err(), EditError::NoHigherVersion);
 }

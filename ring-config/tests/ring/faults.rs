@@ -29,10 +29,7 @@ fn faults(text: &str) -> String {
 fn the_good_file_and_the_example_have_none() {
     let ring = Ring::parse("ring.toml", GOOD).unwrap();
     assert_eq!((ring.version(), ring.virtual_nodes()), (1, 16));
-    assert_eq!(
-        ring.member("ts-b"),
-        Some(&Member::new("ts-b", "127.0.0.1:5002", 1))
-    );
+    assert_eq!(ring.member("ts-b"), Some(&Member::new("ts-b", "127.0.0.1:5002", 1)));
     assert_eq!(ring.member("ts-c"), None);
     let example = Ring::example();
     assert_eq!((example.version(), example.virtual_nodes()), (1, 512));
@@ -53,11 +50,7 @@ fn each_fault_names_its_line() {
             "version = -1\n",
             "ring.toml:1: version is -1; it must be from 1 to 9223372036854775807",
         ),
-        (
-            "version = 1\n",
-            "version = \"1\"\n",
-            "ring.toml:1: version must be a whole number, not a text",
-        ),
+        ("version = 1\n", "version = \"1\"\n", "ring.toml:1: version must be a whole number, not a text"),
         (
             "version = 1\n",
             "version = 1.0\n",
@@ -68,78 +61,34 @@ fn each_fault_names_its_line() {
             "version = true\n",
             "ring.toml:1: version must be a whole number, not true or false",
         ),
-        (
-            "version = 1\n",
-            "version.x = 1\n",
-            "ring.toml:1: version must be a whole number, not a table",
-        ),
-        (
-            "= 16",
-            "= 0",
-            "ring.toml:2: virtual_nodes is 0; it must be from 1 to 65536",
-        ),
-        (
-            "= 16",
-            "= 65537",
-            "ring.toml:2: virtual_nodes is 65537; it must be from 1 to 65536",
-        ),
-        (
-            "= 16",
-            "= []",
-            "ring.toml:2: virtual_nodes must be a whole number, not a list",
-        ),
-        (
-            "= 16",
-            "= 2020-01-01",
-            "ring.toml:2: virtual_nodes must be a whole number, not a date",
-        ),
+        ("version = 1\n", "version.x = 1\n", "ring.toml:1: version must be a whole number, not a table"),
+        ("= 16", "= 0", "ring.toml:2: virtual_nodes is 0; it must be from 1 to 65536"),
+        ("= 16", "= 65537", "ring.toml:2: virtual_nodes is 65537; it must be from 1 to 65536"),
+        ("= 16", "= []", "ring.toml:2: virtual_nodes must be a whole number, not a list"),
+        ("= 16", "= 2020-01-01", "ring.toml:2: virtual_nodes must be a whole number, not a date"),
         (
             "weight = 1\n",
             "weight = 0\n",
             "ring.toml:7: weight is 0; a member that is to own nothing is removed instead",
         ),
-        (
-            "weight = 1\n",
-            "weight = 1001\n",
-            "ring.toml:7: weight is 1001; it must be from 1 to 1000",
-        ),
-        (
-            "weight = 1\n",
-            "weight = -1\n",
-            "ring.toml:7: weight is -1; it must be from 1 to 1000",
-        ),
+        ("weight = 1\n", "weight = 1001\n", "ring.toml:7: weight is 1001; it must be from 1 to 1000"),
+        ("weight = 1\n", "weight = -1\n", "ring.toml:7: weight is -1; it must be from 1 to 1000"),
         (
             "weight = 1\n",
             "weight = 1.5\n",
             "ring.toml:7: weight must be a whole number, not a number with a fraction",
         ),
         ("name = \"ts-a\"\n", "", "ring.toml:4: name is missing"),
-        (
-            "\"ts-a\"",
-            "1",
-            "ring.toml:5: name must be a text in quotes, not a whole number",
-        ),
+        ("\"ts-a\"", "1", "ring.toml:5: name must be a text in quotes, not a whole number"),
         ("\"ts-a\"", "\"\"", "ring.toml:5: name is empty"),
         (
             "\"ts-a\"",
             "\"ts a\"",
             "ring.toml:5: name \"ts a\" may only hold letters, digits, '-', '_' and '.'",
         ),
-        (
-            "\"ts-b\"",
-            "\"ts-a\"",
-            "ring.toml:10: name \"ts-a\" stands twice (first in line 5)",
-        ),
-        (
-            "address = \"127.0.0.1:5002\"\n",
-            "",
-            "ring.toml:9: address is missing",
-        ),
-        (
-            ":5002",
-            ":5001",
-            "ring.toml:11: address \"127.0.0.1:5001\" stands twice (first in line 6)",
-        ),
+        ("\"ts-b\"", "\"ts-a\"", "ring.toml:10: name \"ts-a\" stands twice (first in line 5)"),
+        ("address = \"127.0.0.1:5002\"\n", "", "ring.toml:9: address is missing"),
+        (":5002", ":5001", "ring.toml:11: address \"127.0.0.1:5001\" stands twice (first in line 6)"),
         (
             ":5002",
             ":0",
@@ -151,11 +100,7 @@ fn each_fault_names_its_line() {
             "version = 1\nvirtual-nodes = 9\n",
             "ring.toml:2: unknown key \"virtual-nodes\"; did you mean \"virtual_nodes\"?",
         ),
-        (
-            "weight = 1\n",
-            "wieght = 1\n",
-            "ring.toml:7: unknown key \"wieght\"; did you mean \"weight\"?",
-        ),
+        ("weight = 1\n", "wieght = 1\n", "ring.toml:7: unknown key \"wieght\"; did you mean \"weight\"?"),
         (
             "weight = 1\n",
             "colour = 1\n",
@@ -173,16 +118,10 @@ fn each_fault_names_its_line() {
 
 #[test]
 fn broken_toml_names_its_line() {
-    for (old, new, line) in [
-        ("= 16", "16", 2),
-        ("\"ts-a\"", "\"ts-a", 5),
-        ("weight = 1", "name = \"x\"", 7),
-    ] {
+    for (old, new, line) in [("= 16", "16", 2), ("\"ts-a\"", "\"ts-a", 5), ("weight = 1", "name = \"x\"", 7)]
+    {
         let says = faults_of(old, new);
-        assert!(
-            says.starts_with(&format!("ring.toml:{line}: not TOML: ")),
-            "{says}"
-        );
+        assert!(says.starts_with(&format!("ring.toml:{line}: not TOML: ")), "{says}");
         assert_eq!(says.lines().count(), 1, "{says}");
     }
     let deep = format!("version = {}", "[".repeat(100_000));
@@ -195,10 +134,7 @@ fn a_ring_without_members_is_empty() {
     assert_eq!(faults("version = 1"), empty);
     assert_eq!(faults("version = 1\ntopic_server = []"), empty);
     assert_eq!(faults(""), format!("ring.toml:1: version is missing\n{empty}"));
-    assert_eq!(
-        Ring::new(1, 512, Vec::new()).unwrap_err().to_string(),
-        empty.replace("ring.toml:1", "ring")
-    );
+    assert_eq!(Ring::new(1, 512, Vec::new()).unwrap_err().to_string(), empty.replace("ring.toml:1", "ring"));
     assert!(Ring::example_resized(0).is_err());
 }
 
@@ -210,10 +146,7 @@ fn members_in_another_form_say_the_right_one() {
         ("version = 1\ntopic_server = [{name = \"a\"}]", "a list"),
     ] {
         let says = faults(text);
-        assert!(
-            says.starts_with("ring.toml:2: members are written as [[topic_server]] tables"),
-            "{says}"
-        );
+        assert!(says.starts_with("ring.toml:2: members are written as [[topic_server]] tables"), "{says}");
         assert!(says.ends_with(kind), "{says}");
     }
 }
@@ -221,13 +154,8 @@ fn members_in_another_form_say_the_right_one() {
 #[test]
 fn addresses_that_only_look_different_are_the_same() {
     for (one, other) in [("[::1]:7", "[0:0::1]:7"), ("Host.example:7", "host.EXAMPLE:007")] {
-        let text = GOOD
-            .replace("127.0.0.1:5001", one)
-            .replace("127.0.0.1:5002", other);
-        assert!(
-            faults(&text).contains("stands twice (first in line 6)"),
-            "{one} {other}"
-        );
+        let text = GOOD.replace("127.0.0.1:5001", one).replace("127.0.0.1:5002", other);
+        assert!(faults(&text).contains("stands twice (first in line 6)"), "{one} {other}");
     }
 }
 
@@ -247,10 +175,7 @@ adress = \"127.0.0.1:5001\"
 weight = \"2\"
 ";
     let says = faults(text);
-    let starts: Vec<&str> = says
-        .lines()
-        .map(|line| line.split_inclusive(": ").next().unwrap())
-        .collect();
+    let starts: Vec<&str> = says.lines().map(|line| line.split_inclusive(": ").next().unwrap()).collect();
     assert_eq!(
         starts,
         [
@@ -287,16 +212,9 @@ fn size_is_bounded() {
     let says = Ring::new(1, 65_536, members(62, 1)).unwrap_err().to_string();
     assert!(says.contains("is 4063232; at most 4000000 are allowed"), "{says}");
     let text = format!("version = 1\nvirtual_nodes = 65536\n{}", many_tables(62));
-    assert!(
-        faults(&text).starts_with("ring.toml:2: virtual_nodes 65536 times"),
-        "{}",
-        faults(&text)
-    );
+    assert!(faults(&text).starts_with("ring.toml:2: virtual_nodes 65536 times"), "{}", faults(&text));
     let text = format!("version = 1\nvirtual_nodes = 1\n{}", many_tables(1_001));
-    assert_eq!(
-        faults(&text),
-        "ring.toml:3003: 1001 members; at most 1000 are allowed"
-    );
+    assert_eq!(faults(&text), "ring.toml:3003: 1001 members; at most 1000 are allowed");
     assert!(Ring::new(0, 1, members(1, 1)).is_err());
     assert!(Ring::new(u64::MAX, 1, members(1, 1)).is_err());
     assert!(Ring::example_resized(1_001).is_err());
@@ -321,16 +239,11 @@ fn resized_examples_go_on_after_z() {
 #[test]
 fn other_addresses_keep_owners_and_change_the_digest() {
     let ring = Ring::example();
-    let moved = ring
-        .with_addresses(|member| member.address().replace(":500", ":600"))
-        .unwrap();
+    let moved = ring.with_addresses(|member| member.address().replace(":500", ":600")).unwrap();
     assert_eq!(moved.member("ts-b").map(Member::address), Some("127.0.0.1:6002"));
     assert_eq!(moved.version(), ring.version());
     assert_ne!(moved.digest(), ring.digest());
-    assert_eq!(
-        moved.owner(b"topics:matrix").name(),
-        ring.owner(b"topics:matrix").name()
-    );
+    assert_eq!(moved.owner(b"topics:matrix").name(), ring.owner(b"topics:matrix").name());
     assert!(ring.with_addresses(|_| "127.0.0.1:1".to_owned()).is_err());
 }
 
@@ -340,12 +253,7 @@ fn the_digest_is_of_the_values() {
     let good = digest(GOOD);
     assert_eq!(digest(&GOOD.replace("version = 1", "# new\nversion = 2")), good);
     assert_eq!(digest(&GOOD.replace("weight = 1\n", "")), good);
-    for (old, new) in [
-        ("= 16", "= 17"),
-        ("ts-a", "ts-x"),
-        (":5002", ":5003"),
-        ("weight = 1", "weight = 2"),
-    ] {
+    for (old, new) in [("= 16", "= 17"), ("ts-a", "ts-x"), (":5002", ":5003"), ("weight = 1", "weight = 2")] {
         assert_ne!(digest(&GOOD.replace(old, new)), good, "{new}");
     }
 }

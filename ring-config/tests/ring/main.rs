@@ -1,9 +1,6 @@
 //! The ring as the other crates see it.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test ends at what it did not expect, helpers included"
-)]
+#![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect, helpers included")]
 
 mod placement;
 

@@ -10,9 +10,7 @@ use campanile_ring_config::Ring;
 const RINGS: [&str; 3] = ["two.toml", "twenty.toml", "weighted.toml"];
 
 fn recorded(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/placement")
-        .join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/placement").join(name)
 }
 
 fn rings() -> [Ring; 3] {
@@ -39,10 +37,7 @@ fn every_recorded_topic_has_its_owner() {
 #[test]
 fn digests_are_the_recorded_ones() {
     let digests = rings().each_ref().map(|ring| format!("{:016x}", ring.digest()));
-    assert_eq!(
-        digests,
-        ["3fce23da288476b7", "3a82221a6e62acf1", "c7fa434388e76a5e"]
-    );
+    assert_eq!(digests, ["3fce23da288476b7", "3a82221a6e62acf1", "c7fa434388e76a5e"]);
     assert_eq!(Ring::example().digest(), 0x3fce_23da_2884_76b7);
 }
 
@@ -52,11 +47,7 @@ fn the_recorded_names_get_their_share_within_12_percent() {
         let ring = Ring::example_resized(members).unwrap();
         for (member, share) in ring.members().iter().zip(ring.shares()) {
             let ratio = share * members as f64;
-            assert!(
-                (0.88..=1.12).contains(&ratio),
-                "{members} members: {} has {ratio}",
-                member.name()
-            );
+            assert!((0.88..=1.12).contains(&ratio), "{members} members: {} has {ratio}", member.name());
         }
     }
 }
@@ -78,12 +69,7 @@ fn topics() -> Vec<String> {
         8 => format!("🔔{number}"),
         _ => format!("game:{}:player:{}", number / 100, number % 100),
     };
-    let first = [
-        "topics:matrix".to_owned(),
-        "a".to_owned(),
-        "phoenix:live".to_owned(),
-        "x".repeat(1_024),
-    ];
+    let first = ["topics:matrix".to_owned(), "a".to_owned(), "phoenix:live".to_owned(), "x".repeat(1_024)];
     first.into_iter().chain((4..10_000).map(numbered)).collect()
 }
 

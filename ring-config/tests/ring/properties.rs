@@ -26,9 +26,7 @@ fn names(count: impl Into<proptest::collection::SizeRange>) -> impl Strategy<Val
 fn members(names: &[String], weights: &[u32]) -> Vec<Member> {
     let weights = weights.iter().cycle();
     let members = names.iter().zip(weights).zip(1u16..);
-    members
-        .map(|((name, weight), port)| Member::new(name, format!("127.0.0.1:{port}"), *weight))
-        .collect()
+    members.map(|((name, weight), port)| Member::new(name, format!("127.0.0.1:{port}"), *weight)).collect()
 }
 
 fn ring(virtual_nodes: u32, members: Vec<Member>) -> Ring {

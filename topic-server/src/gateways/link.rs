@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use campanile_process::shutdown::Shutdown;
 use campanile_proto::link::{GatewayBatch, LIFE_CHECK, PING_INTERVAL, SILENT_AFTER};
 use campanile_proto::transit::Transit;
 use campanile_proto::wire::{BadMessage, decode_gateway_item};
@@ -32,6 +33,10 @@ struct Reader {
     outbox: Outbox,
     table: Arc<Table>,
     subscriptions: HashMap<Subscription, Arc<Entry>>,
+    /// Told when a gateway knows of a newer ring.
+    shutdown: Shutdown,
+    /// The highest ring version that this link has named.
+    newest_ring: u64,
     transit: Transit,
     started: Instant,
     heard: Instant,
@@ -45,6 +50,7 @@ pub(crate) async fn read(
     outbox: Outbox,
     table: Arc<Table>,
     metrics: Arc<Metrics>,
+    shutdown: Shutdown,
     registration: Registration,
 ) {
     tracing::info!(gateway = %peer.name, incarnation = %peer.incarnation, link = peer.number, "link up");
@@ -55,6 +61,8 @@ pub(crate) async fn read(
         outbox,
         table,
         subscriptions: HashMap::new(),
+        shutdown,
+        newest_ring: 0,
         transit: Transit::default(),
         started: now,
         heard: now,
@@ -115,9 +123,14 @@ impl Reader {
     fn run_batch(&mut self, batch: GatewayBatch) -> Result<(), BadMessage> {
         let now = Instant::now();
         self.heard = now;
-        let late = self
-            .transit
-            .lateness(now.duration_since(self.started), batch.age_us);
+        if batch.ring_version > self.newest_ring {
+            // Our file may have been edited, too, and not been looked at yet (R1).
+            self.newest_ring = batch.ring_version;
+            if batch.ring_version > self.table.ring_version() {
+                self.shutdown.request_reload();
+            }
+        }
+        let late = self.transit.lateness(now.duration_since(self.started), batch.age_us);
         for item in batch.items {
             self.run_item(decode_gateway_item(item)?, late, now)?;
         }

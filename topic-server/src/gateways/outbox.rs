@@ -75,11 +75,7 @@ impl PartialEq for Outbox {
 impl Outbox {
     /// An empty queue of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self(Arc::new(Shared {
-            limit,
-            started: Instant::now(),
-            inner: Mutex::default(),
-        }))
+        Self(Arc::new(Shared { limit, started: Instant::now(), inner: Mutex::default() }))
     }
 
     /// Queues an item. Once the link is ending, items are dropped: what it set up ends with it.
@@ -158,11 +154,7 @@ impl Outbox {
         }
         drop(inner);
         let age_us = u64::try_from(self.0.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Poll::Ready(Some(TopicServerBatch {
-            ring_version,
-            age_us,
-            items,
-        }))
+        Poll::Ready(Some(TopicServerBatch { ring_version, age_us, items }))
     }
 }
 
@@ -197,14 +189,7 @@ mod tests {
             event: Bytes::from_static(b"e"),
             payload: Bytes::from(vec![b'x'; size]),
         };
-        FromTopicServer::Deliver {
-            subscription: Subscription {
-                slot: 0,
-                generation: 1,
-            },
-            offset,
-            message,
-        }
+        FromTopicServer::Deliver { subscription: Subscription { slot: 0, generation: 1 }, offset, message }
     }
 
     async fn batch(outbox: &Outbox) -> Option<TopicServerBatch> {
@@ -240,10 +225,7 @@ mod tests {
         assert_eq!(outbox.ending(), None);
         outbox.push(deliver(2, 1));
         assert_eq!(outbox.ending(), Some(Ending::Overflow));
-        assert!(
-            batch(&outbox).await.is_none(),
-            "nothing follows a cut, so that the gateway sees no gap"
-        );
+        assert!(batch(&outbox).await.is_none(), "nothing follows a cut, so that the gateway sees no gap");
     }
 
     #[tokio::test]

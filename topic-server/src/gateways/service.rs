@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use campanile_process::shutdown::Shutdown;
 use campanile_proto::link::{GatewayBatch, Link, TopicServerBatch};
 use campanile_proto::message::{Hello, Welcome};
 use campanile_proto::wire::decode_gateway_item;
@@ -39,6 +40,7 @@ struct Shared {
     ownership: Arc<Ownership>,
     metrics: Arc<Metrics>,
     link_outbox: usize,
+    shutdown: Shutdown,
     links: Mutex<Links>,
 }
 
@@ -74,6 +76,7 @@ impl Service {
         ownership: Arc<Ownership>,
         metrics: Arc<Metrics>,
         link_outbox: usize,
+        shutdown: Shutdown,
     ) -> Self {
         Self(Arc::new(Shared {
             incarnation,
@@ -81,6 +84,7 @@ impl Service {
             ownership,
             metrics,
             link_outbox,
+            shutdown,
             links: Mutex::default(),
         }))
     }
@@ -118,13 +122,20 @@ impl Service {
             );
         }
         if hello.member != own {
-            let text = format!(
-                "this is {own:?}, not {:?}: check the addresses in the ring",
-                shown(&hello.member)
-            );
+            let text =
+                format!("this is {own:?}, not {:?}: check the addresses in the ring", shown(&hello.member));
             return refuse("other_member", text);
         }
         let ring = shared.ownership.ring();
+        let address = ring.member(own).map(|member| member.address());
+        if ring.version() == hello.ring_version && address.is_some_and(|address| address != hello.address) {
+            let text = format!(
+                "the ring has {own:?} at {}, not at {:?}",
+                address.unwrap_or_default(),
+                shown(&hello.address)
+            );
+            return refuse("other_member", text);
+        }
         if ring.version() == hello.ring_version && ring.digest() != hello.ring_digest {
             return refuse(
                 "ring_differs",
@@ -147,20 +158,12 @@ impl Service {
             if links.draining {
                 return Err(Status::unavailable("this topic server is ending"));
             }
-            if links
-                .newest
-                .get(&hello.incarnation)
-                .is_some_and(|link| link.number >= hello.link_number)
-            {
+            if links.newest.get(&hello.incarnation).is_some_and(|link| link.number >= hello.link_number) {
                 self.0.metrics.link_refused("older_link");
                 return Err(Status::aborted("a newer link of this gateway is up"));
             }
             let (sender, done) = watch::channel(());
-            let link = Registered {
-                number: hello.link_number,
-                outbox: outbox.clone(),
-                done,
-            };
+            let link = Registered { number: hello.link_number, outbox: outbox.clone(), done };
             let previous = links.newest.insert(hello.incarnation, link);
             let registration = Registration {
                 shared: Arc::clone(&self.0),
@@ -182,11 +185,7 @@ impl Service {
 impl Drop for Registration {
     fn drop(&mut self) {
         let mut links = self.shared.links.lock();
-        if links
-            .newest
-            .get(&self.incarnation)
-            .is_some_and(|link| link.number == self.number)
-        {
+        if links.newest.get(&self.incarnation).is_some_and(|link| link.number == self.number) {
             links.newest.remove(&self.incarnation);
         }
     }
@@ -216,38 +215,28 @@ impl Link for Service {
             ring_version: ring.version(),
             ring_digest: ring.digest(),
         }));
-        let peer = Peer {
-            name: shown(&hello.gateway),
-            incarnation: hello.incarnation,
-            number: hello.link_number,
-        };
+        let peer =
+            Peer { name: shown(&hello.gateway), incarnation: hello.incarnation, number: hello.link_number };
         tokio::spawn(link::read(
             peer,
             stream,
             outbox.clone(),
             Arc::clone(&shared.table),
             Arc::clone(&shared.metrics),
+            shared.shutdown.clone(),
             registration,
         ));
-        Ok(Response::new(Batches {
-            outbox,
-            ownership: Arc::clone(&shared.ownership),
-        }))
+        Ok(Response::new(Batches { outbox, ownership: Arc::clone(&shared.ownership) }))
     }
 }
 
 async fn read_hello(stream: &mut Streaming<GatewayBatch>) -> Result<Hello, Status> {
-    let batch = stream
-        .message()
-        .await?
-        .ok_or_else(|| Status::invalid_argument("no Hello"))?;
+    let batch = stream.message().await?.ok_or_else(|| Status::invalid_argument("no Hello"))?;
     let mut items = batch.items.into_iter();
     match (items.next().map(decode_gateway_item), items.next()) {
         (Some(Ok(FromGateway::Hello(hello))), None) => Ok(hello),
         (Some(Err(error)), _) => Err(Status::invalid_argument(error.0)),
-        _ => Err(Status::invalid_argument(
-            "the first batch must hold a Hello and nothing else",
-        )),
+        _ => Err(Status::invalid_argument("the first batch must hold a Hello and nothing else")),
     }
 }
 
@@ -271,9 +260,7 @@ impl Stream for Batches {
     type Item = Result<TopicServerBatch, Status>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.outbox
-            .poll_batch(context, self.ownership.ring_version())
-            .map(|batch| batch.map(Ok))
+        self.outbox.poll_batch(context, self.ownership.ring_version()).map(|batch| batch.map(Ok))
     }
 }
 

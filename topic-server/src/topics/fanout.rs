@@ -21,9 +21,8 @@ pub(crate) fn deliver(topic: &Topic<Outbox>, offset: u64, message: &Message) -> 
 /// Tells each subscribed gateway that this server gives the topic up (H8).
 pub(crate) fn moved(topic: &Topic<Outbox>) {
     for subscriber in topic.subscribers() {
-        subscriber.link.push(FromTopicServer::Moved {
-            subscription: subscriber.subscription,
-            offset: topic.offset(),
-        });
+        subscriber
+            .link
+            .push(FromTopicServer::Moved { subscription: subscriber.subscription, offset: topic.offset() });
     }
 }

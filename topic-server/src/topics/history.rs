@@ -45,7 +45,13 @@ struct Kept {
 impl History {
     /// Keeps a message whose offset is the next one. Returns the message with bytes of its own, which pin nothing
     /// larger, and by how many bytes the history grew.
-    pub fn push(&mut self, offset: u64, message: &Message, now: Instant, bounds: &Bounds) -> (Message, isize) {
+    pub fn push(
+        &mut self,
+        offset: u64,
+        message: &Message,
+        now: Instant,
+        bounds: &Bounds,
+    ) -> (Message, isize) {
         let before = self.bytes;
         let message = own(message);
         self.bytes += cost(&message);
@@ -229,7 +235,8 @@ mod tests {
     #[test]
     fn a_kept_message_shares_nothing_with_what_it_came_in() {
         let batch = Bytes::from(vec![b'b'; 100_000]);
-        let message = Message { encoding: Encoding::Json, event: batch.slice(0..5), payload: batch.slice(10..20) };
+        let message =
+            Message { encoding: Encoding::Json, event: batch.slice(0..5), payload: batch.slice(10..20) };
         let (kept, _) = History::default().push(1, &message, Instant::now(), &BOUNDS);
         assert_eq!(kept, message);
         let range = batch.as_ptr_range();

@@ -119,7 +119,8 @@ mod tests {
         assert_eq!(keys.look_up(b"k", &message("{ }"), now), Known::Other);
         let binary = Message { encoding: Encoding::Binary, ..message("{}") };
         assert_eq!(keys.look_up(b"k", &binary, now), Known::Other);
-        let event = Message { event: Bytes::from_static(b"e{"), payload: Bytes::from_static(b"}"), ..message("") };
+        let event =
+            Message { event: Bytes::from_static(b"e{"), payload: Bytes::from_static(b"}"), ..message("") };
         assert_eq!(keys.look_up(b"k", &event, now), Known::Other);
     }
 

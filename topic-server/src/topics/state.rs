@@ -8,6 +8,7 @@ use campanile_proto::ids::WINDOW;
 use campanile_proto::{Epoch, Found, Incarnation, Message, Refusal, Subscription};
 
 use crate::topics::history::{Bounds, History};
+use crate::topics::keys::{Keys, Known};
 
 /// A gateway that has not published for so long has no re-send left to make: its deadlines are 5 s.
 const WINDOW_AGE: Duration = Duration::from_secs(60);
@@ -22,6 +23,8 @@ pub struct Topic<L> {
     windows: Vec<Window>,
     /// `None` where nothing is kept: such topics pay for nothing.
     history: Option<Box<History>>,
+    /// `None` where no key was ever used.
+    keys: Option<Box<Keys>>,
     /// When it was last of use to anybody.
     used: Instant,
 }
@@ -37,7 +40,7 @@ pub struct Subscriber<L> {
 
 /// A publish, as the rules see it: its bytes are nobody's business here.
 #[derive(Clone, Copy, Debug)]
-pub struct Order {
+pub struct Order<'a> {
     /// The gateway process that sent it.
     pub gateway: Incarnation,
     /// Grows per topic and gateway.
@@ -48,6 +51,8 @@ pub struct Order {
     pub resend_epoch: Option<Epoch>,
     /// When its publisher stops waiting.
     pub deadline: Instant,
+    /// Published with this key before, it counts once.
+    pub key: Option<&'a [u8]>,
 }
 
 /// What became of a publish.
@@ -80,6 +85,7 @@ impl<L: Clone + PartialEq> Topic<L> {
             subscribers: Vec::new(),
             windows: Vec::new(),
             history: None,
+            keys: None,
             used: now,
         }
     }
@@ -101,17 +107,15 @@ impl<L: Clone + PartialEq> Topic<L> {
 
     /// When the topic may be forgotten if nobody uses it before. `None` while somebody is subscribed.
     pub fn forget_at(&self, retention: Duration) -> Option<Instant> {
-        self.subscribers.is_empty().then(|| self.used + retention)
+        let keys = self.keys.as_ref().and_then(|keys| keys.over_at());
+        let at = (self.used + retention).max(keys.unwrap_or(self.used));
+        self.subscribers.is_empty().then_some(at)
     }
 
     /// Subscribes a link. A second `Subscribe` of the same link replaces the first, whose number comes back.
     /// Deliveries start after [`Topic::offset`].
     pub fn subscribe(&mut self, link: L, subscription: Subscription) -> Option<Subscription> {
-        if let Some(subscriber) = self
-            .subscribers
-            .iter_mut()
-            .find(|subscriber| subscriber.link == link)
-        {
+        if let Some(subscriber) = self.subscribers.iter_mut().find(|subscriber| subscriber.link == link) {
             return Some(std::mem::replace(&mut subscriber.subscription, subscription));
         }
         self.subscribers.push(Subscriber { link, subscription });
@@ -141,25 +145,47 @@ impl<L: Clone + PartialEq> Topic<L> {
     }
 
     /// Gives a publish its offset, or says why not (rule L5). An accepted message goes into the history.
-    pub fn publish(&mut self, order: &Order, message: &Message, bounds: &Bounds, now: Instant) -> Outcome {
+    pub fn publish(
+        &mut self,
+        order: &Order<'_>,
+        message: &Message,
+        bounds: &Bounds,
+        now: Instant,
+    ) -> Outcome {
         if order.resend_epoch.is_some_and(|epoch| epoch != self.epoch) {
             return Outcome::Refused(Refusal::UnknownOutcome);
         }
-        let offset = self.offset + 1;
+        let mut offset = self.offset + 1;
+        let mut keys = order.key.map(|key| (self.keys.take().unwrap_or_default(), key));
+        let known = keys.as_mut().map_or(Known::New, |(keys, key)| keys.look_up(key, message, now));
+        let outcome = self.in_window(order, known, &mut offset, now);
+        if let Some((mut keys, key)) = keys {
+            if known == Known::New && matches!(outcome, Outcome::Sequenced(_)) {
+                keys.remember(key, message, offset, now);
+            }
+            self.keys = Some(keys);
+        }
+        if let Outcome::Sequenced(offset) = outcome {
+            self.offset = offset;
+            self.used = now;
+            if bounds.keep_something() {
+                self.history.get_or_insert_default().push(offset, message, now, bounds);
+            } else {
+                self.history = None;
+            }
+        }
+        outcome
+    }
+
+    /// What the gateway's window says of a publish. An accepted one, or one whose key came before, enters it.
+    fn in_window(&mut self, order: &Order<'_>, known: Known, offset: &mut u64, now: Instant) -> Outcome {
         let window = self.window(order.gateway, now);
         window.used = now;
-        while window
-            .accepted
-            .front()
-            .is_some_and(|(number, _)| *number < order.settled_below)
-        {
+        while window.accepted.front().is_some_and(|(number, _)| *number < order.settled_below) {
             window.accepted.pop_front();
         }
         if order.number <= window.last {
-            return match window
-                .accepted
-                .binary_search_by_key(&order.number, |(number, _)| *number)
-            {
+            return match window.accepted.binary_search_by_key(&order.number, |(number, _)| *number) {
                 Ok(index) => Outcome::Repeated(window.accepted[index].1),
                 Err(_) => Outcome::Refused(Refusal::StaleNumber),
             };
@@ -170,16 +196,18 @@ impl<L: Clone + PartialEq> Topic<L> {
         if window.accepted.len() >= WINDOW {
             return Outcome::Refused(Refusal::Overloaded);
         }
+        let repeated = match known {
+            Known::New => false,
+            Known::Same(first) => {
+                *offset = first;
+                true
+            }
+            Known::Other => return Outcome::Refused(Refusal::KeyReused),
+            Known::Full => return Outcome::Refused(Refusal::Overloaded),
+        };
         window.last = order.number;
-        window.accepted.push_back((order.number, offset));
-        self.offset = offset;
-        self.used = now;
-        if bounds.keep_something() {
-            self.history.get_or_insert_default().push(offset, message, now, bounds);
-        } else {
-            self.history = None;
-        }
-        Outcome::Sequenced(offset)
+        window.accepted.push_back((order.number, *offset));
+        if repeated { Outcome::Repeated(*offset) } else { Outcome::Sequenced(*offset) }
     }
 
     /// What a receiver has missed that has everything up to `from` of this epoch (rule L6): at most `bytes`, or one
@@ -212,14 +240,8 @@ impl<L: Clone + PartialEq> Topic<L> {
         let index = match self.windows.iter().position(|window| window.gateway == gateway) {
             Some(index) => index,
             None => {
-                self.windows
-                    .retain(|window| now.duration_since(window.used) < WINDOW_AGE);
-                self.windows.push(Window {
-                    gateway,
-                    last: 0,
-                    accepted: VecDeque::new(),
-                    used: now,
-                });
+                self.windows.retain(|window| now.duration_since(window.used) < WINDOW_AGE);
+                self.windows.push(Window { gateway, last: 0, accepted: VecDeque::new(), used: now });
                 self.windows.len() - 1
             }
         };

@@ -19,18 +19,12 @@ fn topic() -> (Topic<u32>, Instant) {
     (Topic::new(Epoch(7), now), now)
 }
 
-fn order(gateway: Incarnation, number: u64, now: Instant) -> Order {
+fn order(gateway: Incarnation, number: u64, now: Instant) -> Order<'static> {
     let deadline = now + Duration::from_secs(5);
-    Order {
-        gateway,
-        number,
-        settled_below: 0,
-        resend_epoch: None,
-        deadline,
-    }
+    Order { gateway, number, settled_below: 0, resend_epoch: None, deadline, key: None }
 }
 
-fn publish(topic: &mut Topic<u32>, order: &Order, now: Instant) -> Outcome {
+fn publish(topic: &mut Topic<u32>, order: &Order<'_>, now: Instant) -> Outcome {
     topic.publish(order, &message(), &NONE, now)
 }
 
@@ -76,10 +70,7 @@ fn a_resend_inside_the_window_gets_its_first_answer() {
     let (mut topic, now) = topic();
     publish(&mut topic, &order(A, 1, now), now);
     publish(&mut topic, &order(A, 2, now), now);
-    let again = Order {
-        resend_epoch: Some(Epoch(7)),
-        ..order(A, 1, now)
-    };
+    let again = Order { resend_epoch: Some(Epoch(7)), ..order(A, 1, now) };
     assert_eq!(publish(&mut topic, &again, now), Outcome::Repeated(1));
     assert_eq!(topic.offset(), 2, "a repeat is no message");
 }
@@ -96,32 +87,17 @@ fn a_resend_keeps_its_answer_even_after_its_time_is_up() {
 fn a_lower_number_outside_the_window_is_refused() {
     let (mut topic, now) = topic();
     publish(&mut topic, &order(A, 5, now), now);
-    assert_eq!(
-        publish(&mut topic, &order(A, 4, now), now),
-        Outcome::Refused(Refusal::StaleNumber)
-    );
-    let settled = Order {
-        settled_below: 6,
-        ..order(A, 6, now)
-    };
+    assert_eq!(publish(&mut topic, &order(A, 4, now), now), Outcome::Refused(Refusal::StaleNumber));
+    let settled = Order { settled_below: 6, ..order(A, 6, now) };
     assert_eq!(publish(&mut topic, &settled, now), Outcome::Sequenced(2));
-    assert_eq!(
-        publish(&mut topic, &order(A, 5, now), now),
-        Outcome::Refused(Refusal::StaleNumber)
-    );
+    assert_eq!(publish(&mut topic, &order(A, 5, now), now), Outcome::Refused(Refusal::StaleNumber));
 }
 
 #[test]
 fn a_resend_of_another_epoch_is_unknown() {
     let (mut topic, now) = topic();
-    let again = Order {
-        resend_epoch: Some(Epoch(8)),
-        ..order(A, 1, now)
-    };
-    assert_eq!(
-        publish(&mut topic, &again, now),
-        Outcome::Refused(Refusal::UnknownOutcome)
-    );
+    let again = Order { resend_epoch: Some(Epoch(8)), ..order(A, 1, now) };
+    assert_eq!(publish(&mut topic, &again, now), Outcome::Refused(Refusal::UnknownOutcome));
     assert_eq!(topic.offset(), 0);
 }
 
@@ -129,10 +105,7 @@ fn a_resend_of_another_epoch_is_unknown() {
 fn a_publish_whose_time_is_up_does_not_run() {
     let (mut topic, now) = topic();
     let late = now + Duration::from_secs(5);
-    assert_eq!(
-        publish(&mut topic, &order(A, 1, now), late),
-        Outcome::Refused(Refusal::Expired)
-    );
+    assert_eq!(publish(&mut topic, &order(A, 1, now), late), Outcome::Refused(Refusal::Expired));
     assert_eq!(topic.offset(), 0);
     assert_eq!(publish(&mut topic, &order(A, 2, late), late), Outcome::Sequenced(1));
 }
@@ -141,20 +114,11 @@ fn a_publish_whose_time_is_up_does_not_run() {
 fn a_full_window_refuses_until_something_is_settled() {
     let (mut topic, now) = topic();
     for number in 1..=WINDOW as u64 {
-        assert_eq!(
-            publish(&mut topic, &order(A, number, now), now),
-            Outcome::Sequenced(number)
-        );
+        assert_eq!(publish(&mut topic, &order(A, number, now), now), Outcome::Sequenced(number));
     }
     let next = WINDOW as u64 + 1;
-    assert_eq!(
-        publish(&mut topic, &order(A, next, now), now),
-        Outcome::Refused(Refusal::Overloaded)
-    );
-    let settled = Order {
-        settled_below: 2,
-        ..order(A, next, now)
-    };
+    assert_eq!(publish(&mut topic, &order(A, next, now), now), Outcome::Refused(Refusal::Overloaded));
+    let settled = Order { settled_below: 2, ..order(A, next, now) };
     assert_eq!(publish(&mut topic, &settled, now), Outcome::Sequenced(next));
 }
 
@@ -213,4 +177,28 @@ fn a_receiver_that_had_nothing_yet_gets_everything() {
     let (mut topic, now) = topic();
     topic.publish(&order(A, 1, now), &message(), &THREE, now);
     assert_eq!(topic.read(Epoch(7), 0, 100, &THREE, now), Found::Messages(vec![message()]));
+}
+
+#[test]
+fn a_key_that_comes_again_counts_once_whoever_sends_it() {
+    let (mut topic, now) = topic();
+    let keyed = |gateway, number| Order { key: Some(b"k"), ..order(gateway, number, now) };
+    assert_eq!(publish(&mut topic, &keyed(A, 1), now), Outcome::Sequenced(1));
+    assert_eq!(publish(&mut topic, &order(A, 2, now), now), Outcome::Sequenced(2));
+    assert_eq!(publish(&mut topic, &keyed(B, 1), now), Outcome::Repeated(1));
+    let again = Order { resend_epoch: Some(Epoch(7)), ..keyed(B, 1) };
+    assert_eq!(publish(&mut topic, &again, now), Outcome::Repeated(1), "a repeat is answered again, too");
+    assert_eq!(topic.offset(), 2);
+    let other = Message { event: bytes::Bytes::from_static(b"other"), ..message() };
+    let reused = topic.publish(&keyed(A, 3), &other, &NONE, now);
+    assert_eq!(reused, Outcome::Refused(Refusal::KeyReused));
+}
+
+#[test]
+fn a_topic_outlives_its_keys() {
+    let (mut topic, start) = topic();
+    let keyed = Order { key: Some(b"k"), ..order(A, 1, start) };
+    publish(&mut topic, &keyed, start);
+    let short = Duration::from_secs(10);
+    assert_eq!(topic.forget_at(short), Some(start + crate::topics::keys::KEY_AGE));
 }

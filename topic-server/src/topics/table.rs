@@ -124,10 +124,7 @@ impl Table {
                 epoch: inner.topic.epoch(),
                 offset: inner.topic.offset(),
             });
-            Held {
-                entry: Arc::clone(entry),
-                replaced,
-            }
+            Held { entry: Arc::clone(entry), replaced }
         });
         match held {
             Ok(held) => {
@@ -162,23 +159,9 @@ impl Table {
         late: Duration,
         now: Instant,
     ) {
-        let Publish {
-            slot,
-            topic,
-            number,
-            settled_below,
-            time_left,
-            resend_epoch,
-            message,
-        } = publish;
+        let Publish { slot, topic, number, settled_below, time_left, resend_epoch, message, key } = publish;
         let deadline = now + time_left.saturating_sub(late);
-        let order = Order {
-            gateway,
-            number,
-            settled_below,
-            resend_epoch,
-            deadline,
-        };
+        let order = Order { gateway, number, settled_below, resend_epoch, deadline, key: key.as_deref() };
         let bounds = self.bounds(&topic);
         let answered = self.with(&topic, now, |entry, inner| {
             let before = inner.topic.history_bytes();
@@ -189,24 +172,14 @@ impl Table {
             match outcome {
                 Outcome::Sequenced(offset) => {
                     // The answer first: a publisher's reply comes before its own event.
-                    link.push(FromTopicServer::Published {
-                        slot,
-                        number,
-                        epoch,
-                        offset,
-                    });
+                    link.push(FromTopicServer::Published { slot, number, epoch, offset });
                     let gateways = fanout::deliver(&inner.topic, offset, &message);
                     self.metrics.publishes_accepted.inc();
                     self.metrics.deliveries.inc_by(gateways as u64);
                 }
                 Outcome::Repeated(offset) => {
                     self.metrics.publishes_repeated.inc();
-                    link.push(FromTopicServer::Published {
-                        slot,
-                        number,
-                        epoch,
-                        offset,
-                    });
+                    link.push(FromTopicServer::Published { slot, number, epoch, offset });
                 }
                 Outcome::Refused(reason) => self.refuse(link, slot, number, reason),
             }
@@ -272,6 +245,11 @@ impl Table {
         }
     }
 
+    /// The newest ring's version.
+    pub fn ring_version(&self) -> u64 {
+        self.ownership.ring_version()
+    }
+
     /// How many topics there are.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -307,10 +285,7 @@ impl Table {
         }
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the wrapper: no guard leaves the function"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the wrapper: no guard leaves the function")]
     fn find_or_create(&self, topic: &[u8], now: Instant) -> Result<Arc<Entry>, Refusal> {
         if let Some(found) = self.entries.get(topic) {
             return Ok(Arc::clone(&found.key().0));
@@ -331,24 +306,15 @@ impl Table {
             in_histories: false,
             fresh: false,
         };
-        let entry = Arc::new(Entry {
-            name: topic.into(),
-            inner: Mutex::new(inner),
-        });
+        let entry = Arc::new(Entry { name: topic.into(), inner: Mutex::new(inner) });
         // Another link may have been faster; then its entry stands and ours is dropped.
         let slot = self.entries.entry(Key(Arc::clone(&entry))).or_insert(());
         Ok(Arc::clone(&slot.key().0))
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the wrapper: no guard leaves the function"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the wrapper: no guard leaves the function")]
     fn all(&self) -> Vec<Arc<Entry>> {
-        self.entries
-            .iter()
-            .map(|found| Arc::clone(&found.key().0))
-            .collect()
+        self.entries.iter().map(|found| Arc::clone(&found.key().0)).collect()
     }
 
     /// The topic ends here: its gateways are told, in order behind their deliveries (H8).
@@ -366,8 +332,7 @@ impl Table {
         self.account(inner.topic.history_bytes(), 0);
         inner.topic.drop_history();
         // Only this very entry: a look-up that found it dead waits for its name to be free again.
-        self.entries
-            .remove_if(&entry.name[..], |key, ()| Arc::ptr_eq(&key.0, entry));
+        self.entries.remove_if(&entry.name[..], |key, ()| Arc::ptr_eq(&key.0, entry));
     }
 
     fn forget_later(&self, entry: &Arc<Entry>, inner: &mut Inner) {

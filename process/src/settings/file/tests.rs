@@ -12,13 +12,7 @@ static TABLE: &[Setting] = &[
 ];
 
 const fn setting(name: &'static str, kind: Kind) -> Setting {
-    Setting {
-        name,
-        value: "X",
-        kind,
-        default: "",
-        help: "",
-    }
+    Setting { name, value: "X", kind, default: "", help: "" }
 }
 
 fn parse(text: &str) -> Result<ConfigFile, String> {
@@ -35,20 +29,8 @@ fn values_keep_what_was_written() {
     assert_eq!([0, 1, 2, 3].map(value), ["0.25", "1 KiB", "10", "any"]);
     assert_eq!(file.value(&TABLE[4]), None);
     assert_eq!(file.place("most"), "c.toml:3: most");
-    let things = file
-        .document()
-        .get("things")
-        .unwrap()
-        .as_array_of_tables()
-        .unwrap();
-    let span = things
-        .get(0)
-        .unwrap()
-        .get_key_value("x")
-        .unwrap()
-        .0
-        .span()
-        .unwrap();
+    let things = file.document().get("things").unwrap().as_array_of_tables().unwrap();
+    let span = things.get(0).unwrap().get_key_value("x").unwrap().0.span().unwrap();
     assert_eq!((file.line_of(span), file.shown()), (6, "c.toml"));
 }
 
@@ -73,10 +55,7 @@ fn every_unknown_key_names_the_nearest() {
          c.toml:5: zzzzzzzz: unknown key; known are the options that --help lists, with _ for -"
     );
     let faults = parse("idle-seconds = 1").unwrap_err();
-    assert_eq!(
-        faults,
-        "c.toml:1: idle-seconds: unknown key; did you mean idle_seconds?"
-    );
+    assert_eq!(faults, "c.toml:1: idle-seconds: unknown key; did you mean idle_seconds?");
 }
 
 #[test]
@@ -95,14 +74,10 @@ fn syntax_errors_name_their_line() {
 
 #[test]
 fn no_text_panics() {
-    let parts = [
-        "most", "=", "[", "]", "\"", "\n", "1", ".", "things", "{", "}", "é", "\0", "'", "#", "-",
-    ];
+    let parts = ["most", "=", "[", "]", "\"", "\n", "1", ".", "things", "{", "}", "é", "\0", "'", "#", "-"];
     let mut random = fastrand::Rng::with_seed(7);
     for _ in 0..20_000 {
-        let text: String = (0..random.usize(..12))
-            .map(|_| parts[random.usize(..parts.len())])
-            .collect();
+        let text: String = (0..random.usize(..12)).map(|_| parts[random.usize(..parts.len())]).collect();
         if let Ok(file) = parse(&text) {
             TABLE.iter().for_each(|setting| drop(file.value(setting)));
         }
@@ -112,11 +87,7 @@ fn no_text_panics() {
 #[test]
 fn a_file_that_cannot_be_read_is_a_fault() {
     let folder = Folder::new();
-    let read = |name: &str| {
-        ConfigFile::read(&folder.path(name), &[TABLE], &[])
-            .unwrap_err()
-            .to_string()
-    };
+    let read = |name: &str| ConfigFile::read(&folder.path(name), &[TABLE], &[]).unwrap_err().to_string();
     assert!(read("none.toml").contains("none.toml: cannot be read: No such file"));
     std::fs::write(folder.path("bytes.toml"), b"origin = 'a'\n\xff").unwrap();
     assert!(read("bytes.toml").ends_with("bytes.toml: cannot be read: the file is not UTF-8 (line 2)"));

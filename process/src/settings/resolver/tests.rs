@@ -9,14 +9,7 @@ use crate::settings::arguments;
 
 static TABLE: &[Setting] = &[
     setting("idle-seconds", Kind::Seconds { min: 1, max: 60 }, "30"),
-    setting(
-        "frame-bytes",
-        Kind::Bytes {
-            min: 1024,
-            max: 1 << 20,
-        },
-        "256 KiB",
-    ),
+    setting("frame-bytes", Kind::Bytes { min: 1024, max: 1 << 20 }, "256 KiB"),
     setting("most", Kind::Count { min: 1, max: 9 }, ""),
     setting("listen", Kind::Address, ""),
     setting("ring", Kind::Path, ""),
@@ -25,13 +18,7 @@ static TABLE: &[Setting] = &[
 ];
 
 const fn setting(name: &'static str, kind: Kind, default: &'static str) -> Setting {
-    Setting {
-        name,
-        value: "X",
-        kind,
-        default,
-        help: "Help",
-    }
+    Setting { name, value: "X", kind, default, help: "Help" }
 }
 
 fn matches<T: Into<OsString> + Clone>(words: &[T]) -> ArgMatches {
@@ -70,11 +57,7 @@ fn defaults_stand_when_nobody_gives_a_value() {
     assert_eq!(resolver.choice("mode"), "same");
     assert_eq!(resolver.count_if_given("most"), None);
     assert_eq!(
-        (
-            resolver.address("listen"),
-            resolver.path("ring"),
-            resolver.text("name")
-        ),
+        (resolver.address("listen"), resolver.path("ring"), resolver.text("name")),
         (None, None, None)
     );
     assert_eq!(resolver.finish(), Ok(()));
@@ -84,14 +67,7 @@ fn defaults_stand_when_nobody_gives_a_value() {
 fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
     let file =
         file("idle_seconds = 2\nframe_bytes = 2048\nmost = 3\nring = \"a.toml\"\nlisten = \"[::1]:0\"");
-    let matches = matches(&[
-        "--idle-seconds",
-        "1.5",
-        "--name=n",
-        "--mode",
-        "any",
-        "--listen=localhost:4000",
-    ]);
+    let matches = matches(&["--idle-seconds", "1.5", "--name=n", "--mode", "any", "--listen=localhost:4000"]);
     let mut resolver = Resolver::new(&matches, &[TABLE], Some(&file));
     assert_eq!(resolver.seconds("idle-seconds"), Duration::from_millis(1500));
     assert_eq!(resolver.bytes("frame-bytes"), 2048);
@@ -99,10 +75,7 @@ fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
     assert_eq!(resolver.path("ring"), Some(PathBuf::from("a.toml")));
     assert_eq!(resolver.text("name").as_deref(), Some("n"));
     assert_eq!(resolver.choice("mode"), "any");
-    assert_eq!(
-        resolver.address("listen"),
-        Some(SocketAddr::from(([127, 0, 0, 1], 4000)))
-    );
+    assert_eq!(resolver.address("listen"), Some(SocketAddr::from(([127, 0, 0, 1], 4000))));
     assert_eq!(resolver.place("listen"), "--listen");
     assert_eq!(resolver.place("most"), "c.toml:3: most");
     assert_eq!(resolver.place("nothing"), "--nothing");
@@ -129,28 +102,14 @@ fn all_faults_come_at_once_with_their_places() {
 
 #[test]
 fn zero_and_nothing_never_mean_the_default() {
-    let words = [
-        "--idle-seconds=0",
-        "--frame-bytes=",
-        "--most",
-        "0",
-        "--name=",
-        "--ring=",
-        "--listen=",
-        "--mode=",
-    ];
+    let words =
+        ["--idle-seconds=0", "--frame-bytes=", "--most", "0", "--name=", "--ring=", "--listen=", "--mode="];
     let faults = faults(&words, None);
     assert_eq!(faults.len(), 7, "{faults:#?}");
-    assert_eq!(
-        faults[0],
-        "--idle-seconds: 0 is out of bounds; give 1 to 60 seconds"
-    );
+    assert_eq!(faults[0], "--idle-seconds: 0 is out of bounds; give 1 to 60 seconds");
     assert_eq!(faults[1], "--frame-bytes: is empty; leave it out or give a value");
     let low = ["--most", "-5"];
-    assert_eq!(
-        super::tests::faults(&low, None),
-        ["--most: \"-5\" is not a whole number; give 1 to 9"]
-    );
+    assert_eq!(super::tests::faults(&low, None), ["--most: \"-5\" is not a whole number; give 1 to 9"]);
 }
 
 #[test]
@@ -169,12 +128,7 @@ fn faults_of_the_caller_stand_with_the_others() {
     resolver.fault("--name", "is taken");
     assert_eq!(resolver.count("most"), 1);
     resolver.faults(Faults::from(Fault::new("r.toml:1", "is bad")));
-    let places: Vec<String> = resolver
-        .finish()
-        .unwrap_err()
-        .into_iter()
-        .map(|fault| fault.place)
-        .collect();
+    let places: Vec<String> = resolver.finish().unwrap_err().into_iter().map(|fault| fault.place).collect();
     assert_eq!(places, ["--name", "--most", "r.toml:1"]);
 }
 
@@ -185,39 +139,23 @@ fn bytes_that_are_not_utf8_are_a_fault_but_in_a_path() {
     let mut resolver = Resolver::new(&matches, &[TABLE], None);
     assert_eq!(resolver.text("name"), None);
     assert_eq!(resolver.path("ring"), Some(PathBuf::from(bytes)));
-    assert_eq!(
-        resolver.finish(),
-        Err(Fault::new("--name", "is not UTF-8; give plain text").into())
-    );
+    assert_eq!(resolver.finish(), Err(Fault::new("--name", "is not UTF-8; give plain text").into()));
 }
 
 #[test]
 fn mistakes_of_the_program_are_faults_and_no_panic() {
     let matches = matches::<&str>(&[]);
     let mut resolver = Resolver::new(&matches, &[TABLE], None);
-    assert_eq!(
-        (
-            resolver.count("nowhere"),
-            resolver.count("mode"),
-            resolver.path("mode")
-        ),
-        (0, 0, None)
-    );
+    assert_eq!((resolver.count("nowhere"), resolver.count("mode"), resolver.path("mode")), (0, 0, None));
     assert_eq!(resolver.finish().unwrap_err().0.len(), 3);
 }
 
 #[test]
 fn an_argument_that_the_command_lacks_may_be_in_the_file() {
-    let matches = clap::Command::new("x")
-        .no_binary_name(true)
-        .try_get_matches_from([""; 0])
-        .unwrap();
+    let matches = clap::Command::new("x").no_binary_name(true).try_get_matches_from([""; 0]).unwrap();
     let file = file("most = 4");
     let mut resolver = Resolver::new(&matches, &[TABLE], Some(&file));
-    assert_eq!(
-        (resolver.count("most"), resolver.bytes("frame-bytes")),
-        (4, 256 << 10)
-    );
+    assert_eq!((resolver.count("most"), resolver.bytes("frame-bytes")), (4, 256 << 10));
     assert_eq!(resolver.finish(), Ok(()));
 }
 

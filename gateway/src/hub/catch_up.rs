@@ -1,0 +1,199 @@
+//! Listeners of one topic that are behind it: they came back with a position, or the topic's link broke. They are
+//! given what they missed step by step, and go live in the step in which their cursor meets the topic's last offset
+//! (rule L6). Command in, effects out, as in the topic's own rules.
+
+use std::time::Instant;
+
+use campanile_proto::{Epoch, Message};
+
+use crate::client::outbox::{Item, Resumed};
+use crate::hub::effect::{Counted, Effect, Listener};
+use crate::hub::reason::Reason;
+use crate::hub::replay::Replay;
+
+/// Those who are behind.
+#[derive(Debug, Default)]
+pub(crate) struct CatchUp {
+    behind: Vec<Behind>,
+    replay: Replay,
+    /// The one read that is under way.
+    reading: Option<(Epoch, u64)>,
+}
+
+/// One listener.
+#[derive(Debug)]
+struct Behind {
+    listener: Listener,
+    /// It has everything up to this position.
+    epoch: Epoch,
+    cursor: u64,
+    /// Until when it must be told that it listens; `None` once it has been.
+    deadline: Option<Instant>,
+    /// The last step still lies in its client's outbox.
+    stepping: bool,
+}
+
+impl CatchUp {
+    /// Whether nobody is behind.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.behind.is_empty()
+    }
+
+    /// A listener that has everything up to this position. `deadline` is for one that has not been told yet that it
+    /// listens.
+    pub(crate) fn add(
+        &mut self,
+        listener: Listener,
+        (epoch, cursor): (Epoch, u64),
+        deadline: Option<Instant>,
+    ) {
+        self.behind.push(Behind { listener, epoch, cursor, deadline, stepping: false });
+    }
+
+    /// A listener leaves.
+    pub(crate) fn remove(&mut self, id: u64) {
+        self.behind.retain(|behind| behind.listener.id != id);
+        self.forget_if_unused();
+    }
+
+    /// A new subscription: nothing that was asked under the old one is answered.
+    pub(crate) fn restart(&mut self) {
+        self.reading = None;
+    }
+
+    /// A new epoch: what is here belongs to the old one.
+    pub(crate) fn forget(&mut self) {
+        self.replay.clear();
+    }
+
+    /// A live message.
+    pub(crate) fn live(&mut self, offset: u64, message: &Message) {
+        self.replay.add_live(offset, message);
+    }
+
+    /// Whether this is the position that was asked for; then the read is over.
+    pub(crate) fn answers(&mut self, position: (Epoch, u64)) -> bool {
+        self.reading.take_if(|asked| *asked == position).is_some()
+    }
+
+    /// A listener's client has taken its last step. Whether anybody is known by this id.
+    pub(crate) fn stepped(&mut self, id: u64) -> bool {
+        let found = self.behind.iter_mut().find(|behind| behind.listener.id == id);
+        found.map(|behind| behind.stepping = false).is_some()
+    }
+
+    /// What a read has brought.
+    pub(crate) fn part(&mut self, from: u64, messages: Vec<Message>) {
+        // Nothing comes behind the last of all numbers.
+        self.replay.add_part((from.saturating_add(1)..).zip(messages).collect());
+    }
+
+    /// The owner has judged that a position cannot be continued: whoever stands there, or no better, goes on with
+    /// the next live message and is told.
+    pub(crate) fn gone(
+        &mut self,
+        (judged, from): (Epoch, u64),
+        oldest: Option<u64>,
+        position: (Epoch, u64),
+        live: &mut Vec<Listener>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let (epoch, last) = position;
+        for behind in std::mem::take(&mut self.behind) {
+            let no_better = match () {
+                () if behind.epoch != judged || behind.stepping => false,
+                // All of another epoch are alike.
+                () if judged != epoch => true,
+                // Ahead.
+                () if from > last => behind.cursor > last,
+                // Too old.
+                () => behind.cursor <= from && !self.replay.continues(behind.cursor),
+            };
+            if !no_better {
+                self.behind.push(behind);
+                continue;
+            }
+            let Behind { listener, cursor, deadline, .. } = behind;
+            if deadline.is_some() {
+                effects.push(listener.joined(position, Some(Resumed { recovered: false, oldest })));
+            } else {
+                let missed = Counted::Missed(last.saturating_sub(cursor));
+                effects.push(Effect::Count(if judged == epoch { missed } else { Counted::NewEpoch }));
+                effects.push(listener.lost(position));
+            }
+            live.push(listener);
+        }
+    }
+
+    /// Gives everybody the next step, and moves those who have met the topic's last offset to the live ones. Returns
+    /// what is to be read, if it is nobody's here and nothing is being read.
+    pub(crate) fn advance(
+        &mut self,
+        topic: &[u8],
+        (epoch, last): (Epoch, u64),
+        live: &mut Vec<Listener>,
+        effects: &mut Vec<Effect>,
+    ) -> Option<(Epoch, u64)> {
+        let mut wanted = None;
+        for mut behind in std::mem::take(&mut self.behind) {
+            if behind.stepping {
+                self.behind.push(behind);
+                continue;
+            }
+            let can_go_on =
+                behind.epoch == epoch && (behind.cursor == last || self.replay.continues(behind.cursor));
+            if !can_go_on {
+                // Whoever is furthest behind is asked for first: the others may find theirs in the same part.
+                if wanted.is_none_or(|(_, cursor)| behind.cursor < cursor) {
+                    wanted = Some((behind.epoch, behind.cursor));
+                }
+                self.behind.push(behind);
+                continue;
+            }
+            if behind.deadline.take().is_some() {
+                let resumed = Resumed { recovered: true, oldest: None };
+                effects.push(behind.listener.joined((epoch, behind.cursor), Some(resumed)));
+                effects.push(Effect::Count(Counted::Recovered));
+            }
+            let client = behind.listener.client.clone();
+            let tell = |item| effects.push(Effect::Tell(client.clone(), item));
+            behind.cursor = self.replay.give(topic, &behind.listener, behind.cursor, tell);
+            if behind.cursor == last {
+                live.push(behind.listener);
+            } else {
+                behind.stepping = true;
+                effects.push(Effect::Tell(client, Item::Step { channel: behind.listener.channel }));
+                self.behind.push(behind);
+            }
+        }
+        self.forget_if_unused();
+        if self.reading.is_some() {
+            return None;
+        }
+        self.reading = wanted;
+        wanted
+    }
+
+    /// Tells those whose time is up that they do not listen.
+    pub(crate) fn expire(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.behind.retain(|behind| {
+            let over = behind.deadline.is_some_and(|deadline| deadline <= now);
+            if over {
+                effects.push(behind.listener.failed(Reason::OwnerUnreachable));
+            }
+            !over
+        });
+        self.forget_if_unused();
+    }
+
+    /// When the first time is up.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.behind.iter().filter_map(|behind| behind.deadline).min()
+    }
+
+    fn forget_if_unused(&mut self) {
+        if self.behind.is_empty() {
+            self.replay.clear();
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! What several gateways and topic servers do together.
+
+mod deadlines;
+mod fanout;
+mod garbage;
+mod linger;
+mod link_refused;
+mod moves;
+mod once_per_gateway;
+mod one_order;
+mod overload;
+mod readiness;
+mod resends;
+mod restarts;
+mod topic_links;
+mod wrong_owner;

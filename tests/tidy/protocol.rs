@@ -1,0 +1,40 @@
+//! The tables of endings and reasons in docs/protocol.md, against the code's lists.
+
+use campanile_gateway::client::close::Ending;
+use campanile_gateway::hub::reason::{Published, Reason};
+
+use super::page::{compare, read, section};
+
+const PROTOCOL: &str = "docs/protocol.md";
+
+#[test]
+fn every_ending_is_in_its_table() {
+    let rows = Ending::ALL.map(|ending| {
+        let come_back = if ending.come_back() { "yes" } else { "no" };
+        vec![
+            ending.code().to_string(),
+            ending.text().to_owned(),
+            format!("`{}`", ending.word()),
+            come_back.to_owned(),
+        ]
+    });
+    compare(PROTOCOL, "## Endings", &rows);
+}
+
+#[test]
+fn every_reason_is_in_its_table() {
+    let rows = Reason::ALL.map(|reason| {
+        let outcome = match reason.outcome() {
+            Published::Not => "not_published",
+            Published::Unknown => "unknown",
+        };
+        vec![format!("`{}`", reason.text()), format!("`{outcome}`"), reason.retry().to_string()]
+    });
+    let text = read(PROTOCOL);
+    assert_eq!(
+        section(PROTOCOL, &text, "## Errors").iter().filter(|line| line.starts_with("|---")).count(),
+        1,
+        "{PROTOCOL}: one table of reasons"
+    );
+    compare(PROTOCOL, "## Errors", &rows);
+}
