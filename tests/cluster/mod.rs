@@ -9,6 +9,7 @@ mod moves;
 mod once_per_gateway;
 mod one_order;
 mod overload;
+mod positions;
 mod readiness;
 mod resends;
 mod restarts;

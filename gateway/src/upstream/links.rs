@@ -147,6 +147,8 @@ impl Links {
 
     /// Ends the links of former members that nobody uses any more.
     pub(crate) fn let_go(&self, in_use: impl Fn(MemberId) -> bool) {
+        // A ring that brings one of them back must not find it on its way out.
+        let _one_at_a_time = self.adopting.lock();
         for upstream in self.members.load().iter() {
             if upstream.former.load(Ordering::Relaxed)
                 && !upstream.stop.is_cancelled()
