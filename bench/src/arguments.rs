@@ -13,16 +13,12 @@ use clap::builder::BoolishValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::target::Url;
-use crate::{connect, fanout, idle, rooms};
+use crate::{check, connect, fanout, idle, rooms};
 
 /// The whole `bench` subcommand.
 pub fn command() -> Command {
-    let workloads = [
-        fanout::command(),
-        rooms::command(),
-        idle::command(),
-        connect::command(),
-    ];
+    let workloads =
+        [fanout::command(), rooms::command(), idle::command(), connect::command(), check::command()];
     Command::new("bench")
         .about("Load generator and correctness checker for a running cluster")
         .long_about(
@@ -46,21 +42,12 @@ pub(crate) fn option(
     help: &'static str,
 ) -> Arg {
     let option = Arg::new(name).long(name).value_name(value).help(help);
-    if default.is_empty() {
-        option
-    } else {
-        option.default_value(default)
-    }
+    if default.is_empty() { option } else { option.default_value(default) }
 }
 
 /// `--seconds` and `--warm-up`, as most workloads have them.
 pub(crate) fn seconds(default: &'static str) -> Arg {
-    option(
-        "seconds",
-        "S",
-        default,
-        "How long to measure, in seconds (0.1 to 86400)",
-    )
+    option("seconds", "S", default, "How long to measure, in seconds (0.1 to 86400)")
 }
 
 /// `--payload-bytes`, `--in-flight`, `--rate` and `--warm-up`: what the workloads that publish have in common.
@@ -149,20 +136,15 @@ impl Common {
     pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
         let urls = reader.list("url", Url::parse);
         let default = ["127.0.0.1:4000", "127.0.0.1:4001"];
-        let urls = if urls.is_empty() {
-            default.iter().flat_map(|url| Url::parse(url)).collect()
-        } else {
-            urls
-        };
+        let urls =
+            if urls.is_empty() { default.iter().flat_map(|url| Url::parse(url)).collect() } else { urls };
         Self {
             urls,
             pids: reader.list("pid", |text| {
-                text.parse::<u32>()
-                    .map_err(|_| format!("--pid {text}: expected a process id"))
+                text.parse::<u32>().map_err(|_| format!("--pid {text}: expected a process id"))
             }),
             sources: reader.list("source", |text| {
-                text.parse::<IpAddr>()
-                    .map_err(|_| format!("--source {text}: expected an IP address"))
+                text.parse::<IpAddr>().map_err(|_| format!("--source {text}: expected an IP address"))
             }),
             topic_prefix: reader.text("topic-prefix"),
             deadline: reader.duration("deadline", 0.1..=600.0),
@@ -236,10 +218,7 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(matches: &'a ArgMatches) -> Self {
-        Self {
-            matches,
-            faults: Vec::new(),
-        }
+        Self { matches, faults: Vec::new() }
     }
 
     /// Adds a fault of several options together.
@@ -249,16 +228,17 @@ impl<'a> Reader<'a> {
 
     /// All faults, if there were any.
     pub(crate) fn finish(self) -> Result<(), Vec<String>> {
-        if self.faults.is_empty() {
-            Ok(())
-        } else {
-            Err(self.faults)
-        }
+        if self.faults.is_empty() { Ok(()) } else { Err(self.faults) }
     }
 
     /// The text, empty if it was not given and has no default.
     pub(crate) fn text(&self, name: &str) -> String {
         self.matches.get_one::<String>(name).cloned().unwrap_or_default()
+    }
+
+    /// Whether a flag was given.
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.matches.get_flag(name)
     }
 
     /// A number within bounds, if given; a fault counts as not given.
@@ -272,8 +252,7 @@ impl<'a> Reader<'a> {
             Ok(value) if bounds.contains(&value) => Some(value),
             _ => {
                 let (low, high) = (bounds.start(), bounds.end());
-                self.faults
-                    .push(format!("--{name} {text}: expected a number from {low} to {high}"));
+                self.faults.push(format!("--{name} {text}: expected a number from {low} to {high}"));
                 None
             }
         }

@@ -57,12 +57,12 @@ impl Connector {
             SMALL_READ_BUFFER
         };
         let config = WebSocketConfig::default().read_buffer_size(read_buffer);
-        Self {
-            targets,
-            sources,
-            config,
-            deadline,
-        }
+        Self { targets, sources, config, deadline }
+    }
+
+    /// How many targets there are, at least one.
+    pub(crate) fn gateways(&self) -> usize {
+        self.targets.len()
     }
 
     /// The target of connection `number`, as the user named it.
@@ -86,11 +86,7 @@ impl Connector {
             Ok(Ok((socket, _))) => Ok(Connection { socket }),
             Ok(Err(Error::Io(error))) => Err(explain(&error, target)),
             Ok(Err(Error::Http(response))) => Err(OpenError {
-                reason: format!(
-                    "{} answered the upgrade with HTTP {}",
-                    target.label,
-                    response.status()
-                ),
+                reason: format!("{} answered the upgrade with HTTP {}", target.label, response.status()),
                 advice: "is this a gateway, and is the path right? Give it in full: --url ws://HOST:PORT/PATH",
             }),
             Ok(Err(error)) => Err(OpenError {
@@ -112,11 +108,7 @@ impl Connector {
         // A source whose ports are used up is passed over.
         for attempt in 0..self.sources.len() {
             let source = self.sources[(first + attempt) % self.sources.len()];
-            let socket = if source.is_ipv4() {
-                TcpSocket::new_v4()?
-            } else {
-                TcpSocket::new_v6()?
-            };
+            let socket = if source.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
             // Lets a port be used again while its last connection is still in TIME_WAIT.
             socket.set_reuseaddr(true)?;
             let bound = socket.bind(SocketAddr::new(source, 0));
@@ -130,10 +122,7 @@ impl Connector {
                     return Ok(stream);
                 }
                 Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse
-                    ) =>
+                    if matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse) =>
                 {
                     last_error = error;
                 }
@@ -195,10 +184,7 @@ fn explain(error: &io::Error, target: &Target) -> OpenError {
         code == rustix::io::Errno::MFILE.raw_os_error() || code == rustix::io::Errno::NFILE.raw_os_error()
     });
     let (what, advice) = match error.kind() {
-        _ if files => (
-            "too many open files".to_owned(),
-            "raise the limit: `ulimit -n 65536`",
-        ),
+        _ if files => ("too many open files".to_owned(), "raise the limit: `ulimit -n 65536`"),
         io::ErrorKind::ConnectionRefused => (
             format!("connection refused by {label}"),
             "is the cluster running? Start one with `campanile dev`, or name its gateways with --url",
@@ -211,10 +197,7 @@ fn explain(error: &io::Error, target: &Target) -> OpenError {
             format!("{label} broke a connection while it was opened"),
             "see the gateway's log and its limits",
         ),
-        _ => (
-            format!("cannot connect to {label}: {error}"),
-            "check the address given with --url",
-        ),
+        _ => (format!("cannot connect to {label}: {error}"), "check the address given with --url"),
     };
     OpenError { reason: what, advice }
 }
@@ -260,18 +243,12 @@ impl Connection {
 
     /// Queues a text frame; [`Connection::flush`] sends what is queued. Not cancel-safe.
     pub(crate) async fn feed(&mut self, text: String) -> Result<(), Lost> {
-        self.socket
-            .feed(Message::text(text))
-            .await
-            .map_err(|error| Lost(format!("broken: {error}")))
+        self.socket.feed(Message::text(text)).await.map_err(|error| Lost(format!("broken: {error}")))
     }
 
     /// Sends all that is queued.
     pub(crate) async fn flush(&mut self) -> Result<(), Lost> {
-        self.socket
-            .flush()
-            .await
-            .map_err(|error| Lost(format!("broken: {error}")))
+        self.socket.flush().await.map_err(|error| Lost(format!("broken: {error}")))
     }
 
     /// Sends one text frame. Not cancel-safe.

@@ -29,24 +29,14 @@ const GUESSED_RATE: f64 = 5_000.0;
 pub(crate) fn command() -> Command {
     Command::new("connect")
         .about("Connections that open, join a topic and close again: how many per second, and their cost")
-        .arg(option(
-            "in-flight",
-            "N",
-            "",
-            "Closed loop: connections at a time [default: 32]",
-        ))
+        .arg(option("in-flight", "N", "", "Closed loop: connections at a time [default: 32]"))
         .arg(option(
             "rate",
             "R",
             "",
             "Open loop: connections per second; latency counts from the scheduled time",
         ))
-        .arg(option(
-            "topics",
-            "K",
-            "100",
-            "Topics that the connections take in turn (1 to 1000000)",
-        ))
+        .arg(option("topics", "K", "100", "Topics that the connections take in turn (1 to 1000000)"))
         .arg(seconds("10"))
 }
 
@@ -78,17 +68,10 @@ struct Tally {
 }
 
 pub(crate) async fn run(settings: &Settings, common: &Common, stop: &Stop) -> Result<Report, Failure> {
-    let &Settings {
-        pace,
-        topics,
-        seconds,
-    } = settings;
+    let &Settings { pace, topics, seconds } = settings;
     let (at_a_time, guess) = match pace {
         Pace::InFlight(count) => (count, GUESSED_RATE * seconds.as_secs_f64()),
-        Pace::Rate(rate) => (
-            AT_A_TIME.min((rate * 10.0).ceil() as usize + 64),
-            rate * seconds.as_secs_f64(),
-        ),
+        Pace::Rate(rate) => (AT_A_TIME.min((rate * 10.0).ceil() as usize + 64), rate * seconds.as_secs_f64()),
     };
     reserve_files(at_a_time + 1)?;
     let connector = connector(common, guess as usize, 0).await?;
@@ -102,11 +85,7 @@ pub(crate) async fn run(settings: &Settings, common: &Common, stop: &Stop) -> Re
     let ended = open_and_close(settings, common, stop, &connector, at_a_time, &mut tally).await?;
     let after = process_stats::read(&common.pids);
 
-    let elapsed = after
-        .taken()
-        .duration_since(before.taken())
-        .as_secs_f64()
-        .max(f64::EPSILON);
+    let elapsed = after.taken().duration_since(before.taken()).as_secs_f64().max(f64::EPSILON);
     let how = match pace {
         Pace::InFlight(count) => format!("{count} at a time"),
         Pace::Rate(rate) => format!("{rate} per second"),
@@ -130,21 +109,11 @@ pub(crate) async fn run(settings: &Settings, common: &Common, stop: &Stop) -> Re
     }
     report.figure("joined", "connections joined", tally.joined as f64, "");
     report.figure("seconds", "measured, to the last close", elapsed, "s");
-    report.figure(
-        "joined_per_second",
-        "connections joined/s",
-        tally.joined as f64 / elapsed,
-        "",
-    );
+    report.figure("joined_per_second", "connections joined/s", tally.joined as f64 / elapsed, "");
     let cpu = report.usage(&before, &after);
     if !common.pids.is_empty() && tally.joined > 0 {
         let micros = cpu.as_secs_f64() * 1e6 / tally.joined as f64;
-        report.figure(
-            "server_cpu_per_join_us",
-            "server CPU per connect and join",
-            micros,
-            "µs",
-        );
+        report.figure("server_cpu_per_join_us", "server CPU per connect and join", micros, "µs");
     }
     report.latency("open", "to the open connection", tally.opened.summary());
     report.latency("join", "to the join's reply", tally.ready.summary());
@@ -239,9 +208,7 @@ impl Tally {
             }
             Err(error) => {
                 self.failed_in_a_row += 1;
-                self.faults.add(FaultKind::NotOpened, 1, || {
-                    format!("{}: {}", error.reason, error.advice)
-                });
+                self.faults.add(FaultKind::NotOpened, 1, || format!("{}: {}", error.reason, error.advice));
             }
         }
     }

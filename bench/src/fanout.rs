@@ -27,10 +27,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
-        Self {
-            subscribers: reader.number("subscribers", 1..=1_000_000),
-            traffic: Traffic::read(reader),
-        }
+        Self { subscribers: reader.number("subscribers", 1..=1_000_000), traffic: Traffic::read(reader) }
     }
 }
 
@@ -46,17 +43,7 @@ pub(crate) async fn run(settings: &Settings, common: &Common, stop: &Stop) -> Re
     );
     report.setting("subscribers", *subscribers);
     repeat_settings(&mut report, traffic, common);
-    measure(
-        Plan {
-            topics: 1,
-            members: subscribers + 1,
-        },
-        traffic,
-        common,
-        stop,
-        &mut report,
-    )
-    .await?;
+    measure(Plan { topics: 1, members: subscribers + 1 }, traffic, common, stop, &mut report).await?;
     Ok(report)
 }
 
@@ -66,12 +53,7 @@ pub(crate) fn describe(traffic: &Traffic) -> String {
         Pace::InFlight(count) => format!("{count} in flight per topic"),
         Pace::Rate(rate) => format!("{rate} publishes/s in all"),
     };
-    let Traffic {
-        payload_bytes,
-        seconds,
-        warm_up,
-        ..
-    } = traffic;
+    let Traffic { payload_bytes, seconds, warm_up, .. } = traffic;
     format!("{pace}, payloads of {payload_bytes} bytes, {seconds:?} after {warm_up:?} of warm-up")
 }
 

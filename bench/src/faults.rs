@@ -24,11 +24,25 @@ pub enum FaultKind {
     Closed,
     /// A connection could not be opened, or its join was refused.
     NotOpened,
+    /// An offset has one message for one subscriber and another for another.
+    Conflicting,
+    /// A publish has another offset than its reply says, or one that was given out before it was sent.
+    WrongOffset,
+    /// `recovered: true`, and something was lost.
+    FalseRecovery,
+    /// A subscriber was sent back to an offset before its own.
+    WentBack,
+    /// A subscriber was left in an old epoch without notice.
+    NotTold,
+    /// A subscriber could not come back before the deadline.
+    NotBack,
+    /// With `--lossless`: a subscriber was told of a loss.
+    ToldLoss,
 }
 
 impl FaultKind {
     /// Every kind, in the order they are shown.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 15] = [
         Self::Missing,
         Self::Doubled,
         Self::Reordered,
@@ -37,6 +51,13 @@ impl FaultKind {
         Self::Unanswered,
         Self::Closed,
         Self::NotOpened,
+        Self::Conflicting,
+        Self::WrongOffset,
+        Self::FalseRecovery,
+        Self::WentBack,
+        Self::NotTold,
+        Self::NotBack,
+        Self::ToldLoss,
     ];
 
     /// The key in `--json`.
@@ -50,6 +71,13 @@ impl FaultKind {
             Self::Unanswered => "unanswered",
             Self::Closed => "closed",
             Self::NotOpened => "not_opened",
+            Self::Conflicting => "conflicting",
+            Self::WrongOffset => "wrong_offset",
+            Self::FalseRecovery => "false_recovery",
+            Self::WentBack => "went_back",
+            Self::NotTold => "not_told",
+            Self::NotBack => "not_back",
+            Self::ToldLoss => "told_loss",
         }
     }
 }
@@ -65,6 +93,13 @@ impl fmt::Display for FaultKind {
             Self::Unanswered => "publishes without a reply",
             Self::Closed => "connections or channels lost",
             Self::NotOpened => "connections not opened",
+            Self::Conflicting => "offsets with two messages",
+            Self::WrongOffset => "publishes with a wrong offset",
+            Self::FalseRecovery => "recovered: true, but not true",
+            Self::WentBack => "subscribers sent back",
+            Self::NotTold => "subscribers left in an old epoch",
+            Self::NotBack => "subscribers that did not come back",
+            Self::ToldLoss => "losses that were told",
         })
     }
 }
@@ -136,11 +171,6 @@ mod tests {
         let mut same = Faults::default();
         (0..88).for_each(|_| same.add(FaultKind::NotOpened, 1, || "no answer".into()));
         assert_eq!(same.examples(), ["no answer (88 times)"]);
-        assert!(
-            FaultKind::ALL
-                .iter()
-                .enumerate()
-                .all(|(index, kind)| *kind as usize == index)
-        );
+        assert!(FaultKind::ALL.iter().enumerate().all(|(index, kind)| *kind as usize == index));
     }
 }

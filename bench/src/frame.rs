@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 /// The event under which the generator publishes.
-const EVENT: &str = "bench";
+pub(crate) const EVENT: &str = "bench";
 /// Digits of a sequence number inside a payload: fixed, so that it is found by position.
 const DIGITS: usize = 16;
 /// The smallest payload that can be asked for, in bytes: topic number, sequence number, no padding.
@@ -28,12 +28,7 @@ impl Payload {
         let padding = "x".repeat(bytes.saturating_sub(SMALLEST_PAYLOAD));
         let head = format!(r#"{{"topic":"{number}","n":""#);
         let tail = format!(r#"","p":"{padding}"}}"#);
-        Self {
-            number,
-            padding,
-            head,
-            tail,
-        }
+        Self { number, padding, head, tail }
     }
 
     /// The JSON text with this sequence number in it.
@@ -42,40 +37,30 @@ impl Payload {
     }
 
     /// The sequence number, if this is exactly a payload of this topic.
-    fn sequence(&self, text: &[u8]) -> Option<u64> {
+    pub(crate) fn sequence(&self, text: &[u8]) -> Option<u64> {
         let rest = text.strip_prefix(self.head.as_bytes())?;
         let (digits, rest) = rest.split_at_checked(DIGITS)?;
-        if rest == self.tail.as_bytes() {
-            parse_digits(digits)
-        } else {
-            None
-        }
+        if rest == self.tail.as_bytes() { parse_digits(digits) } else { None }
     }
 
     /// The same for a server that wrote the JSON anew.
-    fn sequence_of_value(&self, value: &Value) -> Option<u64> {
+    pub(crate) fn sequence_of_value(&self, value: &Value) -> Option<u64> {
         let object = value.as_object().filter(|object| object.len() == 3)?;
         let text = |key: &str| object.get(key).and_then(Value::as_str);
         if text("topic")? != self.number || text("p")? != self.padding {
             return None;
         }
         let digits = text("n")?;
-        if digits.len() == DIGITS {
-            parse_digits(digits.as_bytes())
-        } else {
-            None
-        }
+        if digits.len() == DIGITS { parse_digits(digits.as_bytes()) } else { None }
     }
 }
 
-fn parse_digits(digits: &[u8]) -> Option<u64> {
+pub(crate) fn parse_digits(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > DIGITS {
         return None;
     }
     digits.iter().try_fold(0u64, |number, &digit| {
-        digit
-            .is_ascii_digit()
-            .then(|| number * 10 + u64::from(digit - b'0'))
+        digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0'))
     })
 }
 
@@ -153,20 +138,15 @@ impl Channel {
             return strange();
         }
         match event {
-            EVENT => payload
-                .sequence_of_value(body)
-                .map_or_else(strange, Incoming::Delivery),
+            EVENT => payload.sequence_of_value(body).map_or_else(strange, Incoming::Delivery),
             "phx_reply" => {
                 let reference = reference.as_str().unwrap_or_default();
                 if reference == self.join_ref {
                     return Incoming::Joined(PublishReply::of(body).into_result());
                 }
-                let sequence = reference
-                    .strip_prefix('p')
-                    .and_then(|digits| parse_digits(digits.as_bytes()));
-                sequence.map_or_else(strange, |sequence| {
-                    Incoming::Published(sequence, PublishReply::of(body))
-                })
+                let sequence = reference.strip_prefix('p').and_then(|digits| parse_digits(digits.as_bytes()));
+                sequence
+                    .map_or_else(strange, |sequence| Incoming::Published(sequence, PublishReply::of(body)))
             }
             "phx_close" | "phx_error" => Incoming::Ended(shortened(frame)),
             _ => strange(),
@@ -217,10 +197,7 @@ impl PublishReply {
             Some(reason) => reason.to_owned(),
             None => shortened(&response.to_string()),
         };
-        Self::Refused {
-            reason,
-            unknown: response.get("outcome").and_then(Value::as_str) == Some("unknown"),
-        }
+        Self::Refused { reason, unknown: response.get("outcome").and_then(Value::as_str) == Some("unknown") }
     }
 
     fn into_result(self) -> Result<(), String> {
@@ -270,10 +247,7 @@ mod tests {
         let anew = delivery(&format!(" {value:#}"));
         assert_eq!(channel.read(&payload, &anew), Incoming::Delivery(42));
         value["p"] = Value::from("yyy");
-        assert!(matches!(
-            channel.read(&payload, &delivery(&value.to_string())),
-            Incoming::Strange(_)
-        ));
+        assert!(matches!(channel.read(&payload, &delivery(&value.to_string())), Incoming::Strange(_)));
     }
 
     #[test]
@@ -294,10 +268,7 @@ mod tests {
             String::new(),
         ];
         for frame in swapped {
-            assert!(
-                matches!(channel.read(&payload, &frame), Incoming::Strange(_)),
-                "{frame}"
-            );
+            assert!(matches!(channel.read(&payload, &frame), Incoming::Strange(_)), "{frame}");
         }
     }
 
@@ -305,44 +276,20 @@ mod tests {
     fn replies_by_both_ways_and_in_any_key_order() {
         let (channel, payload) = channel();
         let reply = |reference: &str, body: &str| {
-            channel.read(
-                &payload,
-                &format!(r#"["j17","{reference}","topics:a\"b","phx_reply",{body}]"#),
-            )
+            channel.read(&payload, &format!(r#"["j17","{reference}","topics:a\"b","phx_reply",{body}]"#))
         };
         let ok = Incoming::Published(7, PublishReply::Ok);
         assert_eq!(reply("p7", r#"{"status":"ok","response":{}}"#), ok);
         assert_eq!(reply("p7", r#"{"response":{},"status":"ok"}"#), ok);
         assert_eq!(
-            reply(
-                "p7",
-                r#"{"status":"error","response":{"reason":"overloaded","outcome":"not_published"}}"#
-            ),
-            Incoming::Published(
-                7,
-                PublishReply::Refused {
-                    reason: "overloaded".into(),
-                    unknown: false
-                }
-            )
+            reply("p7", r#"{"status":"error","response":{"reason":"overloaded","outcome":"not_published"}}"#),
+            Incoming::Published(7, PublishReply::Refused { reason: "overloaded".into(), unknown: false })
         );
         assert_eq!(
-            reply(
-                "p7",
-                r#"{"status":"error","response":{"reason":"timeout","outcome":"unknown"}}"#
-            ),
-            Incoming::Published(
-                7,
-                PublishReply::Refused {
-                    reason: "timeout".into(),
-                    unknown: true
-                }
-            )
+            reply("p7", r#"{"status":"error","response":{"reason":"timeout","outcome":"unknown"}}"#),
+            Incoming::Published(7, PublishReply::Refused { reason: "timeout".into(), unknown: true })
         );
-        assert_eq!(
-            reply("j17", r#"{"status":"ok","response":{}}"#),
-            Incoming::Joined(Ok(()))
-        );
+        assert_eq!(reply("j17", r#"{"status":"ok","response":{}}"#), Incoming::Joined(Ok(())));
         assert_eq!(
             reply("j17", r#"{"status":"error","response":"no"}"#),
             Incoming::Joined(Err("\"no\"".to_owned()))

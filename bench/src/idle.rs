@@ -23,12 +23,7 @@ use crate::schedule::heartbeats;
 pub(crate) fn command() -> Command {
     Command::new("idle")
         .about("Joined connections that are held open; memory and CPU of the --pid processes for each")
-        .arg(option(
-            "connections",
-            "N",
-            "1000",
-            "Connections, each joined to one topic (1 to 1000000)",
-        ))
+        .arg(option("connections", "N", "1000", "Connections, each joined to one topic (1 to 1000000)"))
         .arg(option(
             "topics",
             "K",
@@ -66,17 +61,12 @@ struct Shared {
 }
 
 pub(crate) async fn run(settings: &Settings, common: &Common, stop: &Stop) -> Result<Report, Failure> {
-    let &Settings {
-        connections: count,
-        topics,
-        seconds,
-    } = settings;
+    let &Settings { connections: count, topics, seconds } = settings;
     reserve_files(count)?;
     let connector = connector(common, count, 0).await?;
     let before = process_stats::read(&common.pids);
-    let channels: Vec<Channel> = (0..count)
-        .map(|number| Channel::new(number, &common.topic(number % topics)))
-        .collect();
+    let channels: Vec<Channel> =
+        (0..count).map(|number| Channel::new(number, &common.topic(number % topics))).collect();
     let opening = Instant::now();
     let connections = open_all(&connector, &channels.iter().collect::<Vec<_>>(), stop).await?;
     let opening = opening.elapsed();
@@ -85,12 +75,7 @@ pub(crate) async fn run(settings: &Settings, common: &Common, stop: &Stop) -> Re
     let mut tasks = JoinSet::new();
     for ((number, channel), connection) in channels.into_iter().enumerate().zip(connections) {
         let id = format!("connection {number} at {}", connector.label(number));
-        let holder = Holder {
-            id,
-            channel,
-            shared: shared.clone(),
-            deadline: common.deadline,
-        };
+        let holder = Holder { id, channel, shared: shared.clone(), deadline: common.deadline };
         tasks.spawn_local(holder.hold(connection, number, count));
     }
     let joined = process_stats::read(&common.pids);
@@ -115,21 +100,12 @@ pub(crate) async fn run(settings: &Settings, common: &Common, stop: &Stop) -> Re
         report.ended_early();
     }
     report.figure("connections", "connections", count as f64, "");
-    report.figure(
-        "alive_at_the_end",
-        "alive at the end",
-        shared.alive.get() as f64,
-        "",
-    );
+    report.figure("alive_at_the_end", "alive at the end", shared.alive.get() as f64, "");
     let opened_per_second = count as f64 / opening.as_secs_f64().max(f64::EPSILON);
     report.figure("opened_per_second", "opened and joined", opened_per_second, "/s");
     report.figure("heartbeats", "heartbeats", shared.heartbeats.get() as f64, "");
     let growth = total_growth(&before.until(&after));
-    let held = after
-        .taken()
-        .duration_since(joined.taken())
-        .as_secs_f64()
-        .max(f64::EPSILON);
+    let held = after.taken().duration_since(joined.taken()).as_secs_f64().max(f64::EPSILON);
     let cpu = report.usage(&joined.with_memory_of(&before), &after);
     if common.pids.is_empty() {
         report.note("name the server's processes with --pid to see memory and CPU per connection".into());
@@ -142,17 +118,9 @@ pub(crate) async fn run(settings: &Settings, common: &Common, stop: &Stop) -> Re
         );
         let micros = cpu.as_secs_f64() * 1e6 / held;
         report.figure("cpu_us_per_second", "server CPU per second", micros, "µs");
-        report.figure(
-            "cpu_us_per_second_and_connection",
-            "… and connection",
-            micros / count as f64,
-            "µs",
-        );
+        report.figure("cpu_us_per_second_and_connection", "… and connection", micros / count as f64, "µs");
     }
-    report.checked(
-        "every connection stood to the end and answered",
-        shared.faults.take(),
-    );
+    report.checked("every connection stood to the end and answered", shared.faults.take());
     Ok(report)
 }
 
@@ -256,9 +224,6 @@ impl Holder {
     }
 
     fn fault(&self, kind: FaultKind, what: &str) {
-        self.shared
-            .faults
-            .borrow_mut()
-            .add(kind, 1, || format!("{}: {what}", self.id));
+        self.shared.faults.borrow_mut().add(kind, 1, || format!("{}: {what}", self.id));
     }
 }

@@ -19,6 +19,19 @@ impl Default for Latency {
 }
 
 impl Latency {
+    /// In steps of 1 µs with two significant digits: some 25 KB, for a histogram per topic.
+    pub(crate) fn coarse() -> Self {
+        Self(Histogram::new_with_bounds(1_000, LONGEST.as_nanos() as u64, 2).ok())
+    }
+
+    /// Adds what another one has counted.
+    pub(crate) fn add(&mut self, other: &Self) {
+        if let (Some(histogram), Some(other)) = (&mut self.0, &other.0) {
+            // Both have the same upper bound, so every value fits.
+            let _ = histogram.add(other);
+        }
+    }
+
     /// Counts one duration; longer than an hour counts as an hour.
     pub(crate) fn record(&mut self, latency: Duration) {
         if let Some(histogram) = &mut self.0 {
@@ -62,14 +75,24 @@ mod tests {
         (1..=1_000).for_each(|millis| latency.record(Duration::from_millis(millis)));
         let summary = latency.summary();
         assert_eq!(summary.count, 1_000);
-        for (got, want) in [
-            (summary.p50, 500e3),
-            (summary.p99, 990e3),
-            (summary.p999, 999e3),
-            (summary.max, 1e6),
-        ] {
+        for (got, want) in
+            [(summary.p50, 500e3), (summary.p99, 990e3), (summary.p999, 999e3), (summary.max, 1e6)]
+        {
             assert!((got - want).abs() <= want * 0.001, "{got} for {want}");
         }
+    }
+
+    #[test]
+    fn coarse_ones_add_up() {
+        let mut all = Latency::default();
+        for millis in [10, 30] {
+            let mut coarse = Latency::coarse();
+            coarse.record(Duration::from_millis(millis));
+            coarse.record(LONGEST * 2);
+            all.add(&coarse);
+        }
+        assert_eq!(all.summary().count, 4);
+        assert!((all.summary().p50 / 30e3 - 1.0).abs() < 0.01, "{:?}", all.summary());
     }
 
     #[test]

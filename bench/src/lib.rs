@@ -7,7 +7,8 @@
 //! In reading order:
 //!
 //! * `run`: the way from arguments to report and exit code; `arguments`: all settings and their bounds;
-//! * the workloads: `fanout`, `rooms`, `idle`, `connect`, and `traffic`, which the first two share;
+//! * the workloads: `fanout`, `rooms`, `idle`, `connect`, and `traffic`, which the first two share; `check`, which
+//!   judges the delivery contract through kills, restarts and ring edits;
 //! * `client`, `target`, `frame`, `opening`: connections and what is said on them;
 //! * `sequence`, `faults`: what is checked; `schedule`, `pacer`: when something is due; `latency`,
 //!   `process_stats`: what is measured;
@@ -17,6 +18,7 @@ mod run;
 
 mod arguments;
 
+mod check;
 mod connect;
 mod fanout;
 mod idle;

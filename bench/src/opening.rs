@@ -24,10 +24,7 @@ pub(crate) fn reserve_files(needed: usize) -> Result<(), Failure> {
     if allowed(limit.current) {
         return Ok(());
     }
-    let raised = Rlimit {
-        current: limit.maximum.map(|maximum| maximum.max(needed)),
-        maximum: limit.maximum,
-    };
+    let raised = Rlimit { current: limit.maximum.map(|maximum| maximum.max(needed)), maximum: limit.maximum };
     if allowed(limit.maximum) && setrlimit(Resource::Nofile, raised).is_ok() {
         return Ok(());
     }
@@ -74,10 +71,7 @@ pub(crate) async fn open_all(
                     error.advice
                 ))
             })?);
-            progress.show(
-                opened.len() as u64,
-                format!("{} of {}", opened.len(), channels.len()),
-            );
+            progress.show(opened.len() as u64, format!("{} of {}", opened.len(), channels.len()));
         }
         Ok(opened)
     };
@@ -95,9 +89,7 @@ mod tests {
     fn the_files_there_are_can_be_reserved_and_more_cannot() {
         assert!(reserve_files(1).is_ok());
         if let Some(maximum) = getrlimit(Resource::Nofile).maximum {
-            let Err(Failure::Settings(faults)) = reserve_files(maximum as usize) else {
-                panic!("accepted")
-            };
+            let Err(Failure::Settings(faults)) = reserve_files(maximum as usize) else { panic!("accepted") };
             assert!(faults[0].contains("ulimit -Hn"), "{faults:?}");
         }
     }

@@ -57,14 +57,8 @@ mod precise {
                         tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
                         tv_nsec: left.subsec_nanos().max(1).into(),
                     };
-                    let none = Timespec {
-                        tv_sec: 0,
-                        tv_nsec: 0,
-                    };
-                    let spec = Itimerspec {
-                        it_interval: none,
-                        it_value: value,
-                    };
+                    let none = Timespec { tv_sec: 0, tv_nsec: 0 };
+                    let spec = Itimerspec { it_interval: none, it_value: value };
                     timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &spec)?;
                     self.armed = Some(due);
                 }

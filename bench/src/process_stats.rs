@@ -55,10 +55,7 @@ fn kilobytes(text: &str, key: &str) -> Option<u64> {
 /// CPU time of the calling thread.
 pub(crate) fn own_thread_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(
-        u64::try_from(time.tv_sec).unwrap_or(0),
-        u32::try_from(time.tv_nsec).unwrap_or(0),
-    )
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// A reading of all the named processes and of this thread, at one time.
@@ -72,11 +69,7 @@ pub(crate) struct Reading {
 /// Reads all; a process that is gone has no sample.
 pub(crate) fn read(pids: &[u32]) -> Reading {
     let processes = pids.iter().map(|&pid| (pid, sample(pid).ok())).collect();
-    Reading {
-        processes,
-        own_cpu: own_thread_cpu(),
-        taken: std::time::Instant::now(),
-    }
+    Reading { processes, own_cpu: own_thread_cpu(), taken: std::time::Instant::now() }
 }
 
 /// One process between two readings.
@@ -118,15 +111,12 @@ impl Reading {
         pairs
             .map(|((pid, before), (_, after))| Usage {
                 pid: *pid,
-                figures: before
-                    .as_ref()
-                    .zip(after.as_ref())
-                    .map(|(before, after)| Figures {
-                        name: after.name.clone(),
-                        cpu: after.cpu.saturating_sub(before.cpu),
-                        rss_before: before.rss,
-                        rss_after: after.rss,
-                    }),
+                figures: before.as_ref().zip(after.as_ref()).map(|(before, after)| Figures {
+                    name: after.name.clone(),
+                    cpu: after.cpu.saturating_sub(before.cpu),
+                    rss_before: before.rss,
+                    rss_after: after.rss,
+                }),
             })
             .collect()
     }
@@ -140,21 +130,13 @@ impl Reading {
 
 /// CPU time of all processes together.
 pub(crate) fn total_cpu(usage: &[Usage]) -> Duration {
-    usage
-        .iter()
-        .filter_map(|usage| usage.figures.as_ref())
-        .map(|figures| figures.cpu)
-        .sum()
+    usage.iter().filter_map(|usage| usage.figures.as_ref()).map(|figures| figures.cpu).sum()
 }
 
 /// Growth of all processes' resident memory together, in bytes; negative if they shrank.
 pub(crate) fn total_growth(usage: &[Usage]) -> i64 {
     let grown = |figures: &Figures| figures.rss_after.cast_signed() - figures.rss_before.cast_signed();
-    usage
-        .iter()
-        .filter_map(|usage| usage.figures.as_ref())
-        .map(grown)
-        .sum()
+    usage.iter().filter_map(|usage| usage.figures.as_ref()).map(grown).sum()
 }
 
 #[cfg(test)]

@@ -13,6 +13,9 @@ use crate::process_stats::{Reading, Usage, total_cpu};
 /// The generator is called the bottleneck above this share of its one CPU.
 const SATURATED: f64 = 0.9;
 
+/// How many of many rows the table shows.
+const ROWS: usize = 5;
+
 /// What a run found.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -25,6 +28,8 @@ pub struct Report {
     window: Duration,
     generator_share: f64,
     refusals: BTreeMap<String, u64>,
+    counts: Vec<(&'static str, &'static str, BTreeMap<String, u64>)>,
+    rows: Option<(&'static str, Vec<Row>)>,
     checked: &'static str,
     faults: Faults,
     notes: Vec<String>,
@@ -40,13 +45,18 @@ struct Figure {
     unit: &'static str,
 }
 
+/// One of many things of the same kind, such as a topic.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) label: String,
+    pub(crate) summary: Summary,
+    /// All that the JSON says about it.
+    pub(crate) value: Value,
+}
+
 impl Report {
     pub(crate) fn new(workload: &'static str, description: String) -> Self {
-        Self {
-            workload,
-            description,
-            ..Self::default()
-        }
+        Self { workload, description, ..Self::default() }
     }
 
     /// A setting to repeat in the JSON.
@@ -56,12 +66,7 @@ impl Report {
 
     /// A number: `key` in the JSON, `label` and `unit` in the table.
     pub(crate) fn figure(&mut self, key: &'static str, label: &'static str, value: f64, unit: &'static str) {
-        self.figures.push(Figure {
-            key,
-            label,
-            value,
-            unit,
-        });
+        self.figures.push(Figure { key, label, value, unit });
     }
 
     /// A row of the latency table.
@@ -82,10 +87,7 @@ impl Report {
             ));
         }
         for usage in self.usage.iter().filter(|usage| usage.figures.is_none()) {
-            self.notes.push(format!(
-                "process {} ended during the measurement: it is not counted",
-                usage.pid
-            ));
+            self.notes.push(format!("process {} ended during the measurement: it is not counted", usage.pid));
         }
         total_cpu(&self.usage)
     }
@@ -100,6 +102,16 @@ impl Report {
         self.refusals = refusals;
     }
 
+    /// Counts by reason, which are no faults: `key` in the JSON, `label` before each reason in the table.
+    pub(crate) fn counts(&mut self, key: &'static str, label: &'static str, counts: BTreeMap<String, u64>) {
+        self.counts.push((key, label, counts));
+    }
+
+    /// One row for each of many things: all in the JSON under `key`, those with the highest latency in the table.
+    pub(crate) fn rows(&mut self, key: &'static str, rows: Vec<Row>) {
+        self.rows = Some((key, rows));
+    }
+
     /// The outcome of the check: what is claimed if there are no faults.
     pub(crate) fn checked(&mut self, claim: &'static str, faults: Faults) {
         self.checked = claim;
@@ -109,8 +121,7 @@ impl Report {
     /// The run was ended by a signal.
     pub(crate) fn ended_early(&mut self) {
         self.ended_early = true;
-        self.notes
-            .insert(0, "ended early by a signal: the report so far".into());
+        self.notes.insert(0, "ended early by a signal: the report so far".into());
     }
 
     /// Whether no fault was found.
@@ -125,10 +136,7 @@ impl Report {
 
     /// The number with this key, as in the JSON's `results`.
     pub fn result(&self, key: &str) -> Option<f64> {
-        self.figures
-            .iter()
-            .find(|figure| figure.key == key)
-            .map(|figure| figure.value)
+        self.figures.iter().find(|figure| figure.key == key).map(|figure| figure.value)
     }
 
     /// The report as one JSON object.
@@ -136,25 +144,14 @@ impl Report {
         let object =
             |pairs: &mut dyn Iterator<Item = (String, Value)>| Value::Object(pairs.collect::<Map<_, _>>());
         let latencies = &mut self.latencies.iter().map(|(key, _, summary)| {
-            let Summary {
-                count,
-                p50,
-                p99,
-                p999,
-                max,
-            } = summary;
+            let Summary { count, p50, p99, p999, max } = summary;
             let value = json!({"count": count, "p50_us": p50, "p99_us": p99, "p999_us": p999, "max_us": max});
             ((*key).to_owned(), value)
         });
-        let processes: Vec<Value> = self
-            .usage
-            .iter()
-            .map(|usage| process_json(usage, self.window))
-            .collect();
-        let faults = &mut FaultKind::ALL
-            .iter()
-            .map(|&kind| (kind.key().to_owned(), self.faults.count(kind).into()));
-        json!({
+        let processes: Vec<Value> = self.usage.iter().map(|usage| process_json(usage, self.window)).collect();
+        let faults =
+            &mut FaultKind::ALL.iter().map(|&kind| (kind.key().to_owned(), self.faults.count(kind).into()));
+        let mut report = json!({
             "workload": self.workload,
             "version": env!("CARGO_PKG_VERSION"),
             "settings": object(&mut self.settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone()))),
@@ -167,7 +164,14 @@ impl Report {
             "notes": self.notes,
             "ended_early": self.ended_early,
             "ok": self.ok(),
-        })
+        });
+        for (key, _, counts) in &self.counts {
+            report[*key] = json!(counts);
+        }
+        if let Some((key, rows)) = &self.rows {
+            report[*key] = rows.iter().map(|row| row.value.clone()).collect();
+        }
+        report
     }
 
     /// The report as a table for people.
@@ -181,21 +185,15 @@ impl Report {
     fn write_table(&self, text: &mut String) -> std::fmt::Result {
         writeln!(text, "{}: {}\n", self.workload, self.description)?;
         for figure in &self.figures {
-            writeln!(
-                text,
-                "  {:<34}{:>16} {}",
-                figure.label,
-                number(figure.value),
-                figure.unit
-            )?;
+            writeln!(text, "  {:<34}{:>16} {}", figure.label, number(figure.value), figure.unit)?;
         }
         for (reason, count) in &self.refusals {
-            writeln!(
-                text,
-                "  {:<34}{:>16}",
-                format!("refused: {reason}"),
-                number(*count as f64)
-            )?;
+            writeln!(text, "  {:<34}{:>16}", format!("refused: {reason}"), number(*count as f64))?;
+        }
+        for (_, label, counts) in &self.counts {
+            for (reason, count) in counts {
+                writeln!(text, "  {:>16} × {label}: {reason}", number(*count as f64))?;
+            }
         }
         let measured = self.latencies.iter().filter(|(_, _, summary)| summary.count > 0);
         for (index, (_, label, summary)) in measured.enumerate() {
@@ -206,13 +204,9 @@ impl Report {
                     "latency, ms", "p50", "p99", "p99.9", "max"
                 )?;
             }
-            let Summary {
-                p50, p99, p999, max, ..
-            } = summary;
-            let [p50, p99, p999, max] =
-                [p50, p99, p999, max].map(|micros| format!("{:.3}", micros / 1_000.0));
-            writeln!(text, "  {label:<24}{p50:>12}{p99:>12}{p999:>12}{max:>12}")?;
+            write_latency(text, label, summary)?;
         }
+        self.write_rows(text)?;
         self.write_processes(text)?;
         for note in &self.notes {
             writeln!(text, "\n  note: {note}")?;
@@ -221,22 +215,29 @@ impl Report {
             return writeln!(text, "\n  check: ok: {}", self.checked);
         }
         writeln!(text, "\n  check: FAILED")?;
-        for kind in FaultKind::ALL
-            .into_iter()
-            .filter(|&kind| self.faults.count(kind) > 0)
-        {
-            writeln!(
-                text,
-                "  {:<34}{:>16}",
-                kind.to_string(),
-                number(self.faults.count(kind) as f64)
-            )?;
+        for kind in FaultKind::ALL.into_iter().filter(|&kind| self.faults.count(kind) > 0) {
+            writeln!(text, "  {:<34}{:>16}", kind.to_string(), number(self.faults.count(kind) as f64))?;
         }
         for example in self.faults.examples() {
             writeln!(text, "    {example}")?;
         }
         if self.faults.more_than_shown() {
             writeln!(text, "    … (only the first examples are shown)")?;
+        }
+        Ok(())
+    }
+
+    /// Those with the highest latency.
+    fn write_rows(&self, text: &mut String) -> std::fmt::Result {
+        let Some((key, rows)) = &self.rows else {
+            return Ok(());
+        };
+        let mut worst: Vec<&Row> = rows.iter().collect();
+        worst.sort_by(|one, other| other.summary.max.total_cmp(&one.summary.max));
+        worst.truncate(ROWS);
+        writeln!(text, "\n  slowest of {} {key}, ms", rows.len())?;
+        for row in worst {
+            write_latency(text, &row.label, &row.summary)?;
         }
         Ok(())
     }
@@ -260,14 +261,14 @@ impl Report {
             )?;
         }
         let share = self.generator_share;
-        writeln!(
-            text,
-            "  {:<24}{:>12.2}{:>12.1}",
-            "this generator",
-            share * seconds,
-            share * 100.0
-        )
+        writeln!(text, "  {:<24}{:>12.2}{:>12.1}", "this generator", share * seconds, share * 100.0)
     }
+}
+
+fn write_latency(text: &mut String, label: &str, summary: &Summary) -> std::fmt::Result {
+    let Summary { p50, p99, p999, max, .. } = summary;
+    let [p50, p99, p999, max] = [p50, p99, p999, max].map(|micros| format!("{:.3}", micros / 1_000.0));
+    writeln!(text, "  {label:<24}{p50:>12}{p99:>12}{p999:>12}{max:>12}")
 }
 
 fn process_json(usage: &Usage, window: Duration) -> Value {
@@ -287,11 +288,7 @@ fn process_json(usage: &Usage, window: Duration) -> Value {
 /// A number for programs: whole ones without a fraction.
 fn plain(value: f64) -> Value {
     // Below 2^53 a whole number is exact in both forms.
-    if value.fract() == 0.0 && value.abs() < 9e15 {
-        (value as i64).into()
-    } else {
-        value.into()
-    }
+    if value.fract() == 0.0 && value.abs() < 9e15 { (value as i64).into() } else { value.into() }
 }
 
 /// A number for people: digits in groups of three, decimals only where they say something.
@@ -303,9 +300,7 @@ fn number(value: f64) -> String {
     };
     let plain = format!("{value:.decimals$}");
     let (whole, rest) = plain.split_at(plain.find('.').unwrap_or(plain.len()));
-    let (sign, digits) = whole
-        .strip_prefix('-')
-        .map_or(("", whole), |digits| ("-", digits));
+    let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |digits| ("-", digits));
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index) % 3 == 0 {
@@ -323,10 +318,7 @@ mod tests {
     #[test]
     fn numbers_for_people() {
         let shown = [0.0, 7.0, 999.0, 1_000.0, 1_234_567.8, -4_321.0, 2.345, 0.01234].map(number);
-        assert_eq!(
-            shown,
-            ["0", "7", "999", "1,000", "1,234,568", "-4,321", "2.35", "0.0123"]
-        );
+        assert_eq!(shown, ["0", "7", "999", "1,000", "1,234,568", "-4,321", "2.35", "0.0123"]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::arguments::{Common, Reader};
 use crate::report::Report;
-use crate::{connect, fanout, idle, process_stats, rooms};
+use crate::{check, connect, fanout, idle, process_stats, rooms};
 
 /// Why there is no report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,25 +28,13 @@ pub fn run(matches: &ArgMatches) -> ExitCode {
     // There is nowhere left to tell of an output that is closed.
     match done {
         Ok(report) => {
-            let json = matches
-                .subcommand()
-                .is_some_and(|(_, matches)| matches.get_flag("json"));
-            let text = if json {
-                format!("{:#}\n", report.json())
-            } else {
-                report.table()
-            };
+            let json = matches.subcommand().is_some_and(|(_, matches)| matches.get_flag("json"));
+            let text = if json { format!("{:#}\n", report.json()) } else { report.table() };
             let _ = std::io::stdout().write_all(text.as_bytes());
-            if report.ok() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::from(1)
-            }
+            if report.ok() { ExitCode::SUCCESS } else { ExitCode::from(1) }
         }
         Err(Failure::Settings(faults)) => {
-            let _ = faults
-                .iter()
-                .try_for_each(|fault| writeln!(std::io::stderr(), "error: {fault}"));
+            let _ = faults.iter().try_for_each(|fault| writeln!(std::io::stderr(), "error: {fault}"));
             ExitCode::from(2)
         }
         Err(Failure::Running(what)) => {
@@ -60,16 +48,12 @@ pub fn run(matches: &ArgMatches) -> ExitCode {
 pub fn perform(matches: &ArgMatches) -> Result<Report, Failure> {
     let Some((name, matches)) = matches.subcommand() else {
         return Err(Failure::Settings(vec![
-            "bench: name a workload: fanout, rooms, idle or connect".into(),
+            "bench: name a workload: fanout, rooms, idle, connect or check".into(),
         ]));
     };
     let mut reader = Reader::new(matches);
     let common = Common::read(&mut reader);
-    for fault in common
-        .pids
-        .iter()
-        .filter_map(|&pid| process_stats::sample(pid).err())
-    {
+    for fault in common.pids.iter().filter_map(|&pid| process_stats::sample(pid).err()) {
         reader.fault(fault);
     }
     let workload = match name {
@@ -77,17 +61,14 @@ pub fn perform(matches: &ArgMatches) -> Result<Report, Failure> {
         "rooms" => Workload::Rooms(rooms::Settings::read(&mut reader)),
         "idle" => Workload::Idle(idle::Settings::read(&mut reader)),
         "connect" => Workload::Connect(connect::Settings::read(&mut reader)),
+        "check" => Workload::Check(check::Settings::read(&mut reader)),
         other => {
-            return Err(Failure::Settings(vec![format!(
-                "bench: unknown workload {other}"
-            )]));
+            return Err(Failure::Settings(vec![format!("bench: unknown workload {other}")]));
         }
     };
     reader.finish().map_err(Failure::Settings)?;
     // One thread: tasks share their counters without locks, and its CPU time is the generator's.
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build_local(LocalOptions::default());
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
     let runtime = runtime.map_err(|error| Failure::Running(format!("cannot start the runtime: {error}")))?;
     runtime.block_on(async {
         let stop = Stop::on_signals();
@@ -96,6 +77,7 @@ pub fn perform(matches: &ArgMatches) -> Result<Report, Failure> {
             Workload::Rooms(settings) => rooms::run(&settings, &common, &stop).await,
             Workload::Idle(settings) => idle::run(&settings, &common, &stop).await,
             Workload::Connect(settings) => connect::run(&settings, &common, &stop).await,
+            Workload::Check(settings) => check::run(&settings, &common, &stop).await,
         }
     })
 }
@@ -105,6 +87,7 @@ enum Workload {
     Rooms(rooms::Settings),
     Idle(idle::Settings),
     Connect(connect::Settings),
+    Check(check::Settings),
 }
 
 /// The user's wish to end early: Ctrl-C or SIGTERM. A second one ends the process at once.

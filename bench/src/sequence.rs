@@ -8,14 +8,10 @@ impl Ranges {
     /// Adds `first..=last`; cheap when it lies behind everything that is there already.
     pub(crate) fn insert(&mut self, first: u64, last: u64) {
         let start = self.0.partition_point(|&(_, end)| end.saturating_add(1) < first);
-        let end = self
-            .0
-            .partition_point(|&(begin, _)| begin <= last.saturating_add(1));
+        let end = self.0.partition_point(|&(begin, _)| begin <= last.saturating_add(1));
         let merged = self.0[start..end]
             .iter()
-            .fold((first, last), |(low, high), &(begin, end)| {
-                (low.min(begin), high.max(end))
-            });
+            .fold((first, last), |(low, high), &(begin, end)| (low.min(begin), high.max(end)));
         self.0.splice(start..end, [merged]);
     }
 
@@ -90,10 +86,7 @@ pub(crate) struct Tracker {
 
 impl Default for Tracker {
     fn default() -> Self {
-        Self {
-            next: 1,
-            missing: Ranges::default(),
-        }
+        Self { next: 1, missing: Ranges::default() }
     }
 }
 
@@ -223,27 +216,13 @@ mod tests {
                 }
             }
             let flat = |ranges: &Ranges| {
-                ranges
-                    .ranges()
-                    .iter()
-                    .flat_map(|&(first, last)| first..=last)
-                    .collect::<Vec<_>>()
+                ranges.ranges().iter().flat_map(|&(first, last)| first..=last).collect::<Vec<_>>()
             };
-            assert_eq!(
-                flat(&ranges),
-                plain.iter().copied().collect::<Vec<_>>(),
-                "seed {seed}"
-            );
-            assert!(
-                ranges.ranges().windows(2).all(|pair| pair[0].1 + 1 < pair[1].0),
-                "seed {seed}"
-            );
+            assert_eq!(flat(&ranges), plain.iter().copied().collect::<Vec<_>>(), "seed {seed}");
+            assert!(ranges.ranges().windows(2).all(|pair| pair[0].1 + 1 < pair[1].0), "seed {seed}");
             let difference = plain.difference(&plain_other).copied().collect::<Vec<_>>();
             assert_eq!(flat(&ranges.without(&other)), difference, "seed {seed}");
-            assert!(
-                (0..40).all(|number| ranges.contains(number) == plain.contains(&number)),
-                "seed {seed}"
-            );
+            assert!((0..40).all(|number| ranges.contains(number) == plain.contains(&number)), "seed {seed}");
             assert_eq!(ranges.total(), plain.len() as u64);
         }
     }

@@ -29,27 +29,16 @@ impl Url {
         };
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
-        let authority = if authority.starts_with(':') {
-            format!("127.0.0.1{authority}")
-        } else {
-            authority.into()
-        };
+        let authority =
+            if authority.starts_with(':') { format!("127.0.0.1{authority}") } else { authority.into() };
         let has_port = authority
             .rsplit_once(':')
             .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0));
         if !has_port {
             return Err(fault("the port is missing or wrong"));
         }
-        let path = if path.is_empty() || path == "/" {
-            DEFAULT_PATH
-        } else {
-            path
-        };
-        let path = if path.starts_with('?') {
-            format!("{DEFAULT_PATH}{path}")
-        } else {
-            path.into()
-        };
+        let path = if path.is_empty() || path == "/" { DEFAULT_PATH } else { path };
+        let path = if path.starts_with('?') { format!("{DEFAULT_PATH}{path}") } else { path.into() };
         let named = path
             .split_once('?')
             .is_some_and(|(_, query)| query.split('&').any(|pair| pair.split('=').next() == Some("vsn")));
@@ -58,18 +47,13 @@ impl Url {
             (false, true) => format!("{path}&vsn=2.0.0"),
             (false, false) => format!("{path}?vsn=2.0.0"),
         };
-        Ok(Self {
-            authority,
-            path_and_query,
-        })
+        Ok(Self { authority, path_and_query })
     }
 
     /// Looks the host up; the first address is taken.
     pub(crate) async fn resolve(&self) -> Result<Target, String> {
         let found = lookup_host(&self.authority).await;
-        let first = found
-            .map_err(|error| format!("cannot look up {}: {error}", self.authority))?
-            .next();
+        let first = found.map_err(|error| format!("cannot look up {}: {error}", self.authority))?.next();
         let address = first.ok_or_else(|| format!("{} has no address", self.authority))?;
         Ok(Target {
             address,
@@ -99,9 +83,7 @@ pub(crate) fn sources(given: &[IpAddr], targets: &[Target], connections: usize) 
         return given.to_vec();
     }
     let count = connections.div_ceil(PER_SOURCE).min(250);
-    (0..count)
-        .map(|index| IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2 + index as u8)))
-        .collect()
+    (0..count).map(|index| IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2 + index as u8))).collect()
 }
 
 #[cfg(test)]
@@ -132,20 +114,9 @@ mod tests {
 
     #[test]
     fn faults_name_the_url_and_what_is_expected() {
-        for text in [
-            "",
-            "localhost",
-            "ws://h",
-            "h:0",
-            "h:99999",
-            "wss://h:1",
-            "ftp://h:1",
-        ] {
+        for text in ["", "localhost", "ws://h", "h:0", "h:99999", "wss://h:1", "ftp://h:1"] {
             let fault = Url::parse(text).unwrap_err();
-            assert!(
-                fault.starts_with(&format!("--url {text}: ")) && fault.contains("expected"),
-                "{fault}"
-            );
+            assert!(fault.starts_with(&format!("--url {text}: ")) && fault.contains("expected"), "{fault}");
         }
     }
 

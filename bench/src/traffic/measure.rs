@@ -50,19 +50,11 @@ pub(crate) async fn measure(
     reserve_files(total + plan.topics)?;
     let connector = connector(common, total, traffic.payload_bytes).await?;
     let topics: Vec<Rc<Topic>> = (0..plan.topics)
-        .map(|number| {
-            Rc::new(Topic::new(
-                common.topic(number),
-                number,
-                plan.members,
-                traffic.payload_bytes,
-            ))
-        })
+        .map(|number| Rc::new(Topic::new(common.topic(number), number, plan.members, traffic.payload_bytes)))
         .collect();
     let topic_of = |number: usize| &topics[number / plan.members];
-    let channels: Vec<Channel> = (0..total)
-        .map(|number| Channel::new(number, &topic_of(number).name))
-        .collect();
+    let channels: Vec<Channel> =
+        (0..total).map(|number| Channel::new(number, &topic_of(number).name)).collect();
     let connections = open_all(&connector, &channels.iter().collect::<Vec<_>>(), stop).await?;
 
     let start = Instant::now();
@@ -85,12 +77,7 @@ pub(crate) async fn measure(
         }
     }
 
-    let run = Run {
-        topics: &topics,
-        shared: &shared,
-        deadline: common.deadline,
-        stop,
-    };
+    let run = Run { topics: &topics, shared: &shared, deadline: common.deadline, stop };
     run.wait("warming up", start, begin).await;
     let before = process_stats::read(&common.pids);
     shared.measuring.set(true);
@@ -103,28 +90,15 @@ pub(crate) async fn measure(
     }
     shared.closing.notify_waiters();
     // Whatever is not closed by then is dropped with the runtime.
-    let _ = timeout(CLOSE_DEADLINE, async {
-        while tasks.join_next().await.is_some() {}
-    })
-    .await;
+    let _ = timeout(CLOSE_DEADLINE, async { while tasks.join_next().await.is_some() {} }).await;
     tasks.shutdown().await;
 
     if stop.wanted() {
         report.ended_early();
     }
     let cpu = report.usage(&before, &after);
-    let elapsed = after
-        .taken()
-        .duration_since(before.taken())
-        .as_secs_f64()
-        .max(f64::EPSILON);
-    fill(
-        report,
-        &shared,
-        total,
-        elapsed,
-        (!common.pids.is_empty()).then_some(cpu),
-    );
+    let elapsed = after.taken().duration_since(before.taken()).as_secs_f64().max(f64::EPSILON);
+    fill(report, &shared, total, elapsed, (!common.pids.is_empty()).then_some(cpu));
     if matches!(traffic.pace, Pace::Rate(_)) {
         let lateness = shared.lateness.borrow().summary();
         report.latency("lateness", "sent behind schedule", lateness);
@@ -156,33 +130,13 @@ fn fill(report: &mut Report, shared: &Shared, connections: usize, elapsed: f64, 
     );
     if let Some(cpu) = cpu.filter(|_| deliveries > 0.0) {
         let micros = cpu.as_secs_f64() * 1e6 / deliveries;
-        report.figure(
-            "server_cpu_per_delivery_us",
-            "server CPU per delivery",
-            micros,
-            "µs",
-        );
+        report.figure("server_cpu_per_delivery_us", "server CPU per delivery", micros, "µs");
     }
-    report.latency(
-        "delivery",
-        "to each subscriber",
-        shared.delivery_latency.borrow().summary(),
-    );
-    report.latency(
-        "last",
-        "to the last subscriber",
-        shared.last_latency.borrow().summary(),
-    );
-    report.latency(
-        "reply",
-        "publish to its reply",
-        shared.reply_latency.borrow().summary(),
-    );
+    report.latency("delivery", "to each subscriber", shared.delivery_latency.borrow().summary());
+    report.latency("last", "to the last subscriber", shared.last_latency.borrow().summary());
+    report.latency("reply", "publish to its reply", shared.reply_latency.borrow().summary());
     report.refusals(shared.refusals.take());
-    report.checked(
-        "every subscriber saw every publish once and in order",
-        shared.faults.take(),
-    );
+    report.checked("every subscriber saw every publish once and in order", shared.faults.take());
 }
 
 /// What the phases look at.
@@ -212,10 +166,7 @@ impl Run<'_> {
             let faults = self.shared.faults.borrow().total();
             progress.show(
                 (whole - left.min(whole)).as_millis() as u64,
-                format!(
-                    "{:.0} s left, {rate:.0} deliveries/s, {faults} faults",
-                    left.as_secs_f64()
-                ),
+                format!("{:.0} s left, {rate:.0} deliveries/s, {faults} faults", left.as_secs_f64()),
             );
             tokio::select! {
                 () = sleep(STEP.min(left)) => {}

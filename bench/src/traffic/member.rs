@@ -36,15 +36,7 @@ impl Member {
         topic: Rc<Topic>,
         shared: Rc<Shared>,
     ) -> Self {
-        Self {
-            number,
-            gateway,
-            channel,
-            topic,
-            shared,
-            tracker: RefCell::default(),
-            gone: Cell::new(false),
-        }
+        Self { number, gateway, channel, topic, shared, tracker: RefCell::default(), gone: Cell::new(false) }
     }
 
     /// Takes one frame.
@@ -114,13 +106,9 @@ impl Member {
             Replied::Ok(_) | Replied::TooLate => {}
             Replied::Refused { reason, delivered } => {
                 *self.shared.refusals.borrow_mut().entry(reason).or_default() += 1;
-                self.shared
-                    .fault(FaultKind::RefusedButDelivered, u64::from(delivered), || {
-                        format!(
-                            "topic {}: publish {sequence} was delivered and then refused",
-                            self.topic.name
-                        )
-                    });
+                self.shared.fault(FaultKind::RefusedButDelivered, u64::from(delivered), || {
+                    format!("topic {}: publish {sequence} was delivered and then refused", self.topic.name)
+                });
             }
             Replied::Unasked => self.strange(&format!("a reply to publish {sequence} that waits for none")),
         }
@@ -134,8 +122,7 @@ impl Member {
     }
 
     fn strange(&self, what: &str) {
-        self.shared
-            .fault(FaultKind::Strange, 1, || format!("{}: {what}", self.id()));
+        self.shared.fault(FaultKind::Strange, 1, || format!("{}: {what}", self.id()));
     }
 
     /// The connection or the channel is gone; said once.
@@ -143,8 +130,7 @@ impl Member {
         if self.gone.replace(true) {
             return;
         }
-        self.shared
-            .fault(FaultKind::Closed, 1, || format!("{}: {}", self.id(), lost.0));
+        self.shared.fault(FaultKind::Closed, 1, || format!("{}: {}", self.id(), lost.0));
         let tracker = self.tracker.borrow();
         self.topic.member_left(|sequence| tracker.has_seen(sequence));
     }
@@ -161,38 +147,21 @@ impl Member {
             return;
         }
         let tracker = self.tracker.borrow();
-        let missing = self
-            .topic
-            .with_excused(|excused| tracker.finish(self.topic.last(), excused));
+        let missing = self.topic.with_excused(|excused| tracker.finish(self.topic.last(), excused));
         self.shared.fault(FaultKind::Missing, missing.total(), || {
-            let shown: Vec<String> = missing
-                .ranges()
-                .iter()
-                .take(5)
-                .map(|&range| range_text(range))
-                .collect();
-            let more = if missing.ranges().len() > shown.len() {
-                " …"
-            } else {
-                ""
-            };
+            let shown: Vec<String> =
+                missing.ranges().iter().take(5).map(|&range| range_text(range)).collect();
+            let more = if missing.ranges().len() > shown.len() { " …" } else { "" };
             let last = self.topic.last();
             format!("{}: never came: {}{more} of {last}", self.id(), shown.join(", "))
         });
     }
 
     fn id(&self) -> String {
-        format!(
-            "topic {}, connection {} at {}",
-            self.topic.name, self.number, self.gateway
-        )
+        format!("topic {}, connection {} at {}", self.topic.name, self.number, self.gateway)
     }
 }
 
 fn range_text((first, last): (u64, u64)) -> String {
-    if first == last {
-        first.to_string()
-    } else {
-        format!("{first} to {last}")
-    }
+    if first == last { first.to_string() } else { format!("{first} to {last}") }
 }

@@ -135,15 +135,8 @@ async fn publish_due(
             shared.publishes.set(shared.publishes.get() + 1);
         }
         if measured {
-            shared
-                .lateness
-                .borrow_mut()
-                .record(now.saturating_duration_since(started));
+            shared.lateness.borrow_mut().record(now.saturating_duration_since(started));
         }
     }
-    if count > 0 {
-        connection.flush().await
-    } else {
-        Ok(())
-    }
+    if count > 0 { connection.flush().await } else { Ok(()) }
 }

@@ -105,14 +105,7 @@ impl Topic {
         let waiting_for = state.members;
         state.open += 1;
         let (delivered, replied) = (false, false);
-        state.flight.push_back(Publish {
-            started,
-            sent,
-            measured,
-            waiting_for,
-            delivered,
-            replied,
-        });
+        state.flight.push_back(Publish { started, sent, measured, waiting_for, delivered, replied });
         state.last()
     }
 
@@ -139,29 +132,18 @@ impl Topic {
         }
         let refused = state.refused.contains(sequence);
         let Some(publish) = state.publish_mut(sequence) else {
-            return Some(Delivered {
-                since: None,
-                last: false,
-                refused,
-            });
+            return Some(Delivered { since: None, last: false, refused });
         };
         publish.delivered = true;
         // After an error reply nothing is waited for, whoever still gets it.
         let last = publish.waiting_for == 1;
         publish.waiting_for = publish.waiting_for.saturating_sub(1);
-        let since = Since {
-            started: publish.started,
-            measured: publish.measured,
-        };
+        let since = Since { started: publish.started, measured: publish.measured };
         if last && publish.replied {
             state.open -= 1;
             self.settle(&mut state);
         }
-        Some(Delivered {
-            since: Some(since),
-            last,
-            refused,
-        })
+        Some(Delivered { since: Some(since), last, refused })
     }
 
     /// The reply to this publish has come.
@@ -181,10 +163,7 @@ impl Topic {
         }
         publish.replied = true;
         let replied = match reply {
-            PublishReply::Ok => Replied::Ok(Since {
-                started: publish.started,
-                measured: publish.measured,
-            }),
+            PublishReply::Ok => Replied::Ok(Since { started: publish.started, measured: publish.measured }),
             PublishReply::Refused { reason, unknown } => {
                 publish.waiting_for = 0;
                 let delivered = publish.delivered && !unknown;
@@ -206,9 +185,7 @@ impl Topic {
     pub(crate) fn member_left(&self, has_seen: impl Fn(u64) -> bool) {
         let mut state = self.state.borrow_mut();
         state.members = state.members.saturating_sub(1);
-        let State {
-            first, flight, open, ..
-        } = &mut *state;
+        let State { first, flight, open, .. } = &mut *state;
         for (publish, sequence) in flight.iter_mut().zip(*first..) {
             if !has_seen(sequence) && !publish.done() {
                 publish.waiting_for = publish.waiting_for.saturating_sub(1);
@@ -221,14 +198,7 @@ impl Topic {
     /// The publisher is gone: replies cannot come any more, and what it sent last may or may not have happened.
     pub(crate) fn publisher_left(&self) {
         let mut state = self.state.borrow_mut();
-        let State {
-            first,
-            flight,
-            open,
-            excused,
-            unanswered,
-            ..
-        } = &mut *state;
+        let State { first, flight, open, excused, unanswered, .. } = &mut *state;
         for (publish, sequence) in flight.iter_mut().zip(*first..) {
             if !publish.replied {
                 (publish.replied, publish.waiting_for) = (true, 0);
@@ -298,20 +268,14 @@ mod tests {
     }
 
     fn refused(unknown: bool) -> PublishReply {
-        PublishReply::Refused {
-            reason: "overloaded".into(),
-            unknown,
-        }
+        PublishReply::Refused { reason: "overloaded".into(), unknown }
     }
 
     #[test]
     fn in_flight_until_all_have_it_and_the_reply_came() {
         let topic = topic(2);
         let now = Instant::now();
-        assert_eq!(
-            (topic.publish(now, now, true), topic.publish(now, now, true)),
-            (1, 2)
-        );
+        assert_eq!((topic.publish(now, now, true), topic.publish(now, now, true)), (1, 2));
         assert!(!topic.delivered(1).unwrap().last);
         assert!(topic.delivered(1).unwrap().last);
         assert_eq!(topic.in_flight(), 2);
@@ -370,20 +334,11 @@ mod tests {
         let reason = "overloaded".to_owned();
         assert_eq!(
             topic.replied(1, refused(false)),
-            Replied::Refused {
-                reason: reason.clone(),
-                delivered: false
-            }
+            Replied::Refused { reason: reason.clone(), delivered: false }
         );
         assert!(topic.delivered(1).unwrap().refused);
         topic.delivered(2);
-        assert_eq!(
-            topic.replied(2, refused(false)),
-            Replied::Refused {
-                reason,
-                delivered: true
-            }
-        );
+        assert_eq!(topic.replied(2, refused(false)), Replied::Refused { reason, delivered: true });
         assert_eq!(topic.in_flight(), 0);
         assert!(topic.with_excused(|excused| excused.contains(1) && excused.contains(2)));
     }
@@ -393,10 +348,7 @@ mod tests {
         let topic = topic(2);
         topic.publish(Instant::now(), Instant::now(), true);
         topic.delivered(1);
-        assert!(matches!(
-            topic.replied(1, refused(true)),
-            Replied::Refused { delivered: false, .. }
-        ));
+        assert!(matches!(topic.replied(1, refused(true)), Replied::Refused { delivered: false, .. }));
         assert!(!topic.delivered(1).unwrap().refused);
     }
 
@@ -411,10 +363,7 @@ mod tests {
         assert_eq!(topic.in_flight(), 0);
         topic.publish(now, now, true);
         topic.publish(now, now + Duration::from_secs(5), true);
-        assert_eq!(
-            topic.give_up(now + Duration::from_secs(3), Duration::from_secs(3)),
-            [2]
-        );
+        assert_eq!(topic.give_up(now + Duration::from_secs(3), Duration::from_secs(3)), [2]);
         assert_eq!(topic.in_flight(), 1);
         assert_eq!(topic.last(), 3);
     }

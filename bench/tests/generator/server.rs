@@ -71,7 +71,12 @@ pub(crate) enum Fault {
     Rewrite,
 }
 
-type Outbox = mpsc::Sender<Message>;
+pub(crate) type Outbox = mpsc::Sender<Message>;
+
+/// What answers the frames of all connections.
+pub(crate) trait Handler: Send + Sync + 'static {
+    fn handle(&self, frame: &Value, outbox: &Outbox);
+}
 
 #[derive(Default)]
 struct Topic {
@@ -96,23 +101,21 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(fault: Fault) -> Self {
+        Self::serving(Arc::new(Shared { fault, topics: Mutex::default() }))
+    }
+
+    /// One gateway; several may serve the same topics.
+    pub(crate) fn serving(handler: Arc<dyn Handler>) -> Self {
         let (tell, told) = std::sync::mpsc::channel();
         let (end, ended) = oneshot::channel();
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 tell.send(listener.local_addr().unwrap()).unwrap();
-                let shared = Arc::new(Shared {
-                    fault,
-                    topics: Mutex::default(),
-                });
                 let accepting = async {
                     while let Ok((stream, _)) = listener.accept().await {
-                        tokio::spawn(serve(stream, shared.clone()));
+                        tokio::spawn(serve(stream, handler.clone()));
                     }
                 };
                 tokio::select! {
@@ -121,11 +124,7 @@ impl Server {
                 }
             });
         });
-        Self {
-            address: told.recv().unwrap(),
-            end: Some(end),
-            thread: Some(thread),
-        }
+        Self { address: told.recv().unwrap(), end: Some(end), thread: Some(thread) }
     }
 }
 
@@ -136,7 +135,7 @@ impl Drop for Server {
     }
 }
 
-async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+async fn serve(stream: TcpStream, handler: Arc<dyn Handler>) {
     stream.set_nodelay(true).unwrap();
     let Ok(socket) = accept_async(stream).await else {
         return;
@@ -162,7 +161,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     while let Some(Ok(message)) = source.next().await {
         if let Message::Text(text) = message {
             let frame: Value = serde_json::from_str(&text).unwrap();
-            handle(&shared, &frame, &outbox);
+            handler.handle(&frame, &outbox);
         }
     }
     // Its entries stay in the topics, so that the others keep their numbers.
@@ -170,20 +169,21 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let _ = writer.await;
 }
 
-fn send(outbox: &Outbox, text: String) {
+impl Handler for Shared {
+    fn handle(&self, frame: &Value, outbox: &Outbox) {
+        handle(self, frame, outbox);
+    }
+}
+
+pub(crate) fn send(outbox: &Outbox, text: String) {
     let _ = outbox.try_send(Message::text(text));
 }
 
 fn handle(shared: &Shared, frame: &Value, outbox: &Outbox) {
-    let [join_ref, reference, topic, event, body] = frame.as_array().unwrap().as_slice() else {
-        panic!()
-    };
+    let [join_ref, reference, topic, event, body] = frame.as_array().unwrap().as_slice() else { panic!() };
     let reply = |status: &str, response: Value| {
         let body = json!({"status": status, "response": response});
-        send(
-            outbox,
-            json!([join_ref, reference, topic, "phx_reply", body]).to_string(),
-        );
+        send(outbox, json!([join_ref, reference, topic, "phx_reply", body]).to_string());
     };
     let name = topic.as_str().unwrap();
     match event.as_str().unwrap() {
@@ -195,9 +195,7 @@ fn handle(shared: &Shared, frame: &Value, outbox: &Outbox) {
         "phx_join" => {
             let mut topics = shared.topics.lock().unwrap();
             let entry = topics.entry(name.to_owned()).or_default();
-            entry
-                .subscribers
-                .push((join_ref.as_str().unwrap().to_owned(), outbox.clone()));
+            entry.subscribers.push((join_ref.as_str().unwrap().to_owned(), outbox.clone()));
             let _ = outbox.try_send(Message::Ping(Bytes::new()));
             reply("ok", json!({}));
         }
@@ -232,19 +230,12 @@ fn handle(shared: &Shared, frame: &Value, outbox: &Outbox) {
 }
 
 /// The generator's padding is the last member of its payloads; serde_json's map would sort the members.
-fn in_order(payload: &Value) -> String {
-    format!(
-        r#"{{"topic":{},"n":{},"p":{}}}"#,
-        payload["topic"], payload["n"], payload["p"]
-    )
+pub(crate) fn in_order(payload: &Value) -> String {
+    format!(r#"{{"topic":{},"n":{},"p":{}}}"#, payload["topic"], payload["n"], payload["p"])
 }
 
 fn deliver(topic: &mut Topic, fault: Fault, name: &str, event: &Value, payload: &Value, number: u64) {
-    let text = if fault == Fault::Rewrite {
-        format!(" {payload:#} ")
-    } else {
-        in_order(payload)
-    };
+    let text = if fault == Fault::Rewrite { format!(" {payload:#} ") } else { in_order(payload) };
     let frame =
         |join_ref: &str, text: &str| Message::text(format!(r#"["{join_ref}",null,"{name}",{event},{text}]"#));
     let hit = |subscriber: usize, publish: u64, index: usize| subscriber == index && publish == number;
@@ -272,15 +263,10 @@ fn deliver(topic: &mut Topic, fault: Fault, name: &str, event: &Value, payload: 
             }
             Fault::Close { subscriber, publish } if hit(subscriber, publish, index) => {
                 let code = CloseCode::from(1013);
-                put(Message::Close(Some(CloseFrame {
-                    code,
-                    reason: "slow".into(),
-                })));
+                put(Message::Close(Some(CloseFrame { code, reason: "slow".into() })));
             }
             Fault::EndChannel { subscriber, publish } if hit(subscriber, publish, index) => {
-                put(Message::text(format!(
-                    r#"["{join_ref}","{join_ref}","{name}","phx_error",{{}}]"#
-                )));
+                put(Message::text(format!(r#"["{join_ref}","{join_ref}","{name}","phx_error",{{}}]"#)));
             }
             // What was ended gets nothing more.
             Fault::Close { subscriber, publish } | Fault::EndChannel { subscriber, publish }

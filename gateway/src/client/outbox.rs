@@ -17,6 +17,9 @@ use crate::hub::reason::Reason;
 /// What a queued item costs beside its bytes.
 const ITEM_OVERHEAD: usize = 64;
 
+/// A queue of so many places is kept for the next items; a busy client would otherwise allocate one per wake.
+const KEEP_ITEMS: usize = 16;
+
 /// What a front calls one of its session's channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChannelId(pub u32);
@@ -197,12 +200,20 @@ impl Outbox {
         if let Some(ending) = inner.ending {
             return Poll::Ready(Found::End(ending));
         }
-        if inner.queue.capacity() > 0 {
-            // Idle: give the memory back.
+        if inner.queue.capacity() > KEEP_ITEMS {
+            // What a burst has left behind.
             inner.queue = VecDeque::new();
         }
         inner.wake_by(context);
         Poll::Pending
+    }
+
+    /// Gives the memory of an empty queue back, when there has been nothing to do for a while.
+    pub fn shrink(&self) {
+        let mut inner = self.0.inner.lock();
+        if inner.queue.is_empty() {
+            inner.queue = VecDeque::new();
+        }
     }
 
     /// Resolves when the queue was full: for a session whose client takes nothing, and which therefore takes nothing

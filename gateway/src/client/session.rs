@@ -136,6 +136,11 @@ impl<F: Front> Session<F> {
                 return Poll::Ready(Turn::End(Ending::Idle));
             }
             self.alarm.as_mut().reset(due);
+            // What is left in it waits for a client that takes nothing.
+            if self.items.is_empty() {
+                self.items = VecDeque::new();
+                self.outbox.shrink();
+            }
         }
         Poll::Pending
     }
