@@ -198,7 +198,7 @@ async fn a_new_life_of_the_topic_is_told_to_those_who_asked_for_positions() {
     cluster.restart_topic_server(0).await;
 
     // The topics come back in any order.
-    let mut told = vec![client.json().await, client.json().await];
+    let mut told = [client.json().await, client.json().await];
     told.sort_by_key(|frame| frame[2].to_string());
     let lost = json!({"reason": "messages were missed"});
     equal(&told[0], &json!([rejoining, rejoining, "rejoin", "phx_error", lost])).unwrap();

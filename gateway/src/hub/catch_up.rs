@@ -31,6 +31,8 @@ struct Behind {
     deadline: Option<Instant>,
     /// The last step still lies in its client's outbox.
     stepping: bool,
+    /// Its topic began anew: it is told where it stands as soon as that is known.
+    renewed: bool,
 }
 
 impl CatchUp {
@@ -47,7 +49,13 @@ impl CatchUp {
         (epoch, cursor): (Epoch, u64),
         deadline: Option<Instant>,
     ) {
-        self.behind.push(Behind { listener, epoch, cursor, deadline, stepping: false });
+        self.behind.push(Behind { listener, epoch, cursor, deadline, stepping: false, renewed: false });
+    }
+
+    /// A listener whose topic has begun a new life, all of which it wants, if that can be had.
+    pub(crate) fn add_renewed(&mut self, listener: Listener, epoch: Epoch) {
+        let (cursor, deadline) = (0, None);
+        self.behind.push(Behind { listener, epoch, cursor, deadline, stepping: false, renewed: true });
     }
 
     /// A listener leaves.
@@ -154,6 +162,9 @@ impl CatchUp {
                 let resumed = Resumed { recovered: true, oldest: None };
                 effects.push(behind.listener.joined((epoch, behind.cursor), Some(resumed)));
                 effects.push(Effect::Count(Counted::Recovered));
+            }
+            if std::mem::take(&mut behind.renewed) {
+                effects.push(behind.listener.lost((epoch, behind.cursor)));
             }
             let client = behind.listener.client.clone();
             let tell = |item| effects.push(Effect::Tell(client.clone(), item));

@@ -205,9 +205,16 @@ impl Topic {
             Some((old, last)) if old == epoch && last == offset => {}
             Some(_) => {
                 self.catch_up.forget();
-                for listener in &self.listeners {
+                for _ in &self.listeners {
                     effects.push(Effect::Count(Counted::NewEpoch));
-                    effects.push(listener.lost((epoch, offset)));
+                }
+                if offset == 0 {
+                    effects.extend(self.listeners.iter().map(|listener| listener.lost((epoch, 0))));
+                } else {
+                    // The new life has messages already: they are for whoever listened all the while.
+                    for listener in self.listeners.drain(..) {
+                        self.catch_up.add_renewed(listener, epoch);
+                    }
                 }
             }
             None => {}

@@ -806,8 +806,37 @@ fn a_new_epoch_is_counted_and_told() {
     world.map.up(A, 2, Incarnation(0xaa));
     world.settle();
     world.out();
+    world.subscribed(12, Epoch(8), 0);
+    assert_eq!(world.out(), [Out::Count(Counted::NewEpoch), Out::Lost(1, Epoch(8), 0)]);
+    assert_eq!(world.deliver(12, 1), Delivery::FanOut);
+}
+
+/// Somebody else was faster to come back, and has published: that is for whoever listened all the while.
+#[test]
+fn a_new_epoch_that_has_messages_already_is_told_and_given_from_its_start() {
+    let mut world = World::listening(4);
+    world.map.up(A, 2, Incarnation(0xaa));
+    world.settle();
+    world.out();
+    world.subscribed(12, Epoch(8), 2);
+    assert_eq!(world.out(), [Out::Count(Counted::NewEpoch), Out::Read(A, 2, 12, Epoch(8), 0)]);
+    let messages = (1..=2).map(|offset| message(Epoch(8), offset));
+    world.found(12, Epoch(8), 0, Found::Messages(messages.collect()));
+    let out = world.out();
+    assert_eq!(out.first(), Some(&Out::Lost(1, Epoch(8), 0)));
+    assert_eq!(out.len(), 3, "the notice and both messages: {out:?}");
+    assert_eq!(world.deliver(12, 3), Delivery::FanOut);
+}
+
+#[test]
+fn a_new_epoch_whose_start_is_gone_is_told_once() {
+    let mut world = World::listening(4);
+    world.map.up(A, 2, Incarnation(0xaa));
+    world.settle();
     world.subscribed(12, Epoch(8), 9);
-    assert_eq!(world.out(), [Out::Count(Counted::NewEpoch), Out::Lost(1, Epoch(8), 9)]);
+    world.out();
+    world.found(12, Epoch(8), 0, Found::Gone { oldest: Some(7) });
+    assert_eq!(world.out(), [Out::Count(Counted::Missed(9)), Out::Lost(1, Epoch(8), 9)]);
     assert_eq!(world.deliver(12, 10), Delivery::FanOut);
 }
 
