@@ -89,11 +89,13 @@ pub(crate) enum End {
 
 impl Common {
     pub(crate) fn resolve(resolver: &mut Resolver<'_>) -> Self {
+        let log = resolver.text("log").unwrap_or_default();
+        resolver.faults(telemetry::check(&log).err());
         Self {
             // `--config` is read before all others, see `cluster::read_config`.
             ring: resolver.path("ring"),
             admin: resolver.address("admin"),
-            log: resolver.text("log").unwrap_or_default(),
+            log,
             drain: resolver.seconds("drain-seconds"),
         }
     }
@@ -159,6 +161,19 @@ pub(crate) async fn listen(
 /// Listens, and says which option to change if that fails.
 pub(crate) async fn bind(address: SocketAddr, option: &str) -> Result<tokio::net::TcpListener, End> {
     listen::bind(address, option).await.map_err(|error| End::Failed(error.to_string()))
+}
+
+/// Listens where the ring says, and says what to do if that fails.
+pub(crate) async fn bind_as_member(name: &str, address: SocketAddr) -> Result<tokio::net::TcpListener, End> {
+    listen::bind(address, "").await.map_err(|error| {
+        let why = match error.source.kind() {
+            std::io::ErrorKind::AddrInUse => "the port is taken by another process".to_owned(),
+            std::io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
+            _ => format!("cannot listen there: {}", error.source),
+        };
+        let advice = format!("give {name} another address in the ring file, or end what listens there");
+        End::Failed(format!("the ring's address of {name}, {address}: {why}; {advice}"))
+    })
 }
 
 /// Says on stdout where a listener listens.

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -56,7 +55,6 @@ struct Wanted {
     gateways: u16,
     topic_servers: usize,
     port: u16,
-    ring: Option<PathBuf>,
     gateway: campanile_gateway::Settings,
     topic_server: campanile_topic_server::Settings,
 }
@@ -86,13 +84,15 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
     common::run(|| {
         let tables =
             [DEV, SETTINGS, campanile_gateway::config::LIMITS, campanile_topic_server::config::LIMITS];
-        let (wanted, config) = resolve(matches, &tables, |resolver| {
+        let ((wanted, source), config) = resolve(matches, &tables, |resolver| {
             let common = Common::resolve(resolver);
-            Wanted {
+            // The file's faults are settings' faults.
+            let ring = common.ring.as_deref();
+            let source = ring.map(|ring| RingSource::load_or_fault(Some(ring), resolver));
+            let wanted = Wanted {
                 gateways: u16::try_from(resolver.count("gateways")).unwrap_or(1),
                 topic_servers: usize::try_from(resolver.count("topic-servers")).unwrap_or(1),
                 port: u16::try_from(resolver.count("port")).unwrap_or(0),
-                ring: common.ring.clone(),
                 gateway: campanile_gateway::Settings::resolve(resolver, None, common.drain),
                 topic_server: campanile_topic_server::Settings::resolve(
                     resolver,
@@ -100,10 +100,9 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
                     common.drain,
                 ),
                 common,
-            }
+            };
+            (wanted, source)
         })?;
-        // The file's faults are settings' faults: they come before anything is started.
-        let source = wanted.ring.as_deref().map(RingSource::read).transpose()?;
         wanted.common.start(true)?;
         Ok(async move {
             let shutdown = common::signals()?;
@@ -143,8 +142,7 @@ async fn listen_as(ring: &Ring) -> Result<Vec<(String, TcpListener)>, End> {
         let Some(address) = address_of(ring, member.name()).await? else {
             continue;
         };
-        let option = format!("the ring's address of {}", member.name());
-        listeners.push((member.name().to_owned(), common::bind(address, &option).await?));
+        listeners.push((member.name().to_owned(), common::bind_as_member(member.name(), address).await?));
     }
     Ok(listeners)
 }
@@ -158,7 +156,7 @@ async fn listen_as_example(
     if !free_ports {
         let listeners = listen_as(&example).await.map_err(|end| match end {
             End::Failed(text) => {
-                End::Failed(format!("{text} (`--port 0` takes free ports, `--ring FILE` other addresses)"))
+                End::Failed(format!("{text}; or let --port 0 choose free ports for everything"))
             }
             end => end,
         })?;

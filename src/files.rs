@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use campanile_process::settings::{ConfigFile, Fault, Faults, Setting, read_text};
+use campanile_process::settings::{ConfigFile, Fault, Faults, Resolver, Setting, read_text};
 use campanile_process::watched_file::WatchedFile;
 use campanile_ring_config::{Ring, RingEvent, RingFile, TopicRules, topics};
 use tokio::sync::watch;
@@ -48,6 +48,14 @@ impl RingSource {
     pub(crate) fn read(path: &Path) -> Result<Self, Faults> {
         let (ring, text) = Ring::read(path)?;
         Ok(Self { ring: Arc::new(ring), file: Some((path.to_owned(), text)) })
+    }
+
+    /// The same as [`RingSource::load`] among other settings: a fault goes to theirs, and what comes back is harmless.
+    pub(crate) fn load_or_fault(path: Option<&Path>, resolver: &mut Resolver<'_>) -> Self {
+        Self::load(path).unwrap_or_else(|faults| {
+            resolver.faults(faults);
+            Self::fixed(Ring::example())
+        })
     }
 
     /// A ring that no file holds.

@@ -26,14 +26,14 @@ pub(crate) fn command() -> Command {
 /// Runs it until a signal ends it.
 pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
     common::run(|| {
-        let ((common, listen, settings), config) =
+        let ((common, listen, settings, source), config) =
             resolve(matches, &[IDENTITY, SETTINGS, LIMITS], |resolver| {
                 let common = Common::resolve(resolver);
                 let name = resolver.text("name");
                 let settings = Settings::resolve(resolver, name, common.drain);
-                (common, resolver.address("listen"), settings)
+                let source = RingSource::load_or_fault(common.ring.as_deref(), resolver);
+                (common, resolver.address("listen"), settings, source)
             })?;
-        let source = RingSource::load(common.ring.as_deref())?;
         common.start(true)?;
         source.log();
         Ok(async move {

@@ -23,7 +23,7 @@ pub(crate) fn command() -> Command {
 /// Runs it until a signal ends it.
 pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
     common::run(|| {
-        let ((common, name, listen, settings), config) =
+        let ((common, name, listen, settings, source), config) =
             resolve(matches, &[IDENTITY, SETTINGS, LIMITS], |resolver| {
                 let common = Common::resolve(resolver);
                 let name = resolver.text("name").unwrap_or_else(|| {
@@ -34,9 +34,9 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
                     String::new()
                 });
                 let settings = Settings::resolve(resolver, name.clone(), common.drain);
-                (common, name, resolver.address("listen"), settings)
+                let source = RingSource::load_or_fault(common.ring.as_deref(), resolver);
+                (common, name, resolver.address("listen"), settings, source)
             })?;
-        let source = RingSource::load(common.ring.as_deref())?;
         let is_member = source.ring.member(&name).is_some();
         if !is_member && listen.is_none() {
             let names: Vec<_> = source.ring.members().iter().map(|member| member.name()).collect();
@@ -50,16 +50,17 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
         source.log();
         Ok(async move {
             let shutdown = common::signals()?;
-            let (address, option) = match listen {
-                Some(listen) => (Some(listen), "--listen".to_owned()),
-                None => (address_of(&source.ring, &name).await?, format!("the ring's address of {name}")),
-            };
-            // Without one it ended above.
-            let Some(address) = address else { return Ok(()) };
             if !is_member {
                 tracing::warn!(name, "not in the ring: waiting as a standby, owning nothing");
             }
-            let listener = common::bind(address, &option).await?;
+            let listener = match listen {
+                Some(listen) => common::bind(listen, "--listen").await?,
+                None => match address_of(&source.ring, &name).await? {
+                    Some(address) => common::bind_as_member(&name, address).await?,
+                    // A name that the ring does not have ended above.
+                    None => return Ok(()),
+                },
+            };
             let metrics = Arc::new(Metrics::default());
             let rings = source.follow(shutdown.reload.clone(), counting(&metrics.rings_refused));
             let rules = follow_rules(config, &shutdown, counting(&metrics.configs_refused));

@@ -18,21 +18,33 @@ use crate::settings::Fault;
 /// # Errors
 /// A filter that does not parse, as a fault of `--log`.
 pub fn start(filter: &str) -> Result<(), Fault> {
-    let filter = match EnvFilter::builder().parse(filter) {
-        Ok(parsed) if !filter.trim().is_empty() => parsed,
-        Ok(_) => return Err(Fault::new("--log", "is empty; give a level such as info")),
-        Err(error) => {
-            let advice =
-                "give a level (error, warn, info, debug, trace) or directives such as info,hyper=warn";
-            return Err(Fault::new("--log", format!("{filter:?} is not a filter ({error}); {advice}")));
-        }
-    };
+    let filter = parse(filter)?;
     let terminal = std::io::stderr().is_terminal();
     let layer = fmt::layer().with_writer(LogWriter::stderr(!terminal)).log_internal_errors(false);
     let layer = if terminal { layer.with_ansi(true).boxed() } else { layer.json().boxed() };
     // Only a second start in one process can fail here: the first one stands.
     let _ = registry().with(layer).with(filter).try_init();
     Ok(())
+}
+
+/// Whether [`start`] takes this filter, so that its fault can be named with those of other settings.
+///
+/// # Errors
+/// A filter that does not parse, as a fault of `--log`.
+pub fn check(filter: &str) -> Result<(), Fault> {
+    parse(filter).map(|_| ())
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, Fault> {
+    match EnvFilter::builder().parse(filter) {
+        Ok(parsed) if !filter.trim().is_empty() => Ok(parsed),
+        Ok(_) => Err(Fault::new("--log", "is empty; give a level such as info")),
+        Err(error) => {
+            let advice =
+                "give a level (error, warn, info, debug, trace) or directives such as info,hyper=warn";
+            Err(Fault::new("--log", format!("{filter:?} is not a filter ({error}); {advice}")))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -43,6 +55,7 @@ mod tests {
     fn a_bad_filter_is_a_fault_of_its_option() {
         for filter in ["info,x=loud", "", " ", "a=b=c"] {
             let fault = start(filter).unwrap_err();
+            assert_eq!(check(filter), Err(fault.clone()));
             assert_eq!(fault.place, "--log", "{filter}");
             assert!(fault.text.contains("give a level"), "{fault}");
         }

@@ -123,3 +123,20 @@ async fn a_log_filter_that_is_none() {
     ends_with_2(start(folder.path(), &["gateway", "--listen", "127.0.0.1:0", "--log", "a=b=c"]), &["--log"])
         .await;
 }
+
+#[tokio::test]
+async fn the_faults_of_flags_ring_and_config_are_named_at_once() {
+    let folder = Folder::new();
+    let ring = folder.write("ring.toml", "version = 0\n");
+    let config = folder.write("campanile.toml", "idle_secnds = 5\n");
+    let flags = ["--ring", &ring, "--config", &config, "--log", "a=b=c", "--max-frame", "1"];
+    let words = ["ring.toml:1", "campanile.toml:1", "idle_seconds", "--log", "--max-frame"];
+    ends_with_2(start(folder.path(), &[&["gateway"], &flags[..]].concat()), &words).await;
+    ends_with_2(start(folder.path(), &[&["dev", "--port", "0"], &flags[..]].concat()), &words).await;
+    let topic_server = ["topic-server", "--name", "ts-a", "--history-memory", "x"];
+    ends_with_2(
+        start(folder.path(), &[&topic_server, &flags[..6]].concat()),
+        &["ring.toml:1", "campanile.toml:1", "--log", "--history-memory"],
+    )
+    .await;
+}
