@@ -222,6 +222,8 @@ pub enum FromTopicServer {
         /// Why.
         reason: Refusal,
     },
+    /// The server ends in an orderly way: send what is queued, and nothing more.
+    Draining,
     /// The last message of a subscription: the server gives the topic up.
     Moved {
         /// The number of the `Subscribe`.

@@ -178,6 +178,7 @@ pub fn encode_topic_server_item(item: FromTopicServer) -> g::TopicServerItem {
         FromTopicServer::Moved { subscription, offset } => {
             TopicServerItem::Moved(g::Moved { subscription: subscription.to_wire(), offset })
         }
+        FromTopicServer::Draining => TopicServerItem::Draining(g::Draining {}),
         FromTopicServer::Ping(id) => TopicServerItem::Ping(g::Ping { id }),
         FromTopicServer::Pong(id) => TopicServerItem::Pong(g::Pong { id }),
     };
@@ -235,6 +236,7 @@ pub fn decode_topic_server_item(item: g::TopicServerItem) -> Result<FromTopicSer
             subscription: Subscription::from_wire(moved.subscription),
             offset: moved.offset,
         },
+        TopicServerItem::Draining(_) => FromTopicServer::Draining,
         TopicServerItem::Ping(ping) => FromTopicServer::Ping(ping.id),
         TopicServerItem::Pong(pong) => FromTopicServer::Pong(pong.id),
     })

@@ -72,6 +72,7 @@ fn from_topic_server() -> Vec<FromTopicServer> {
             from: 7,
             found: Found::Gone { oldest: None },
         },
+        FromTopicServer::Draining,
         FromTopicServer::Ping(0),
         FromTopicServer::Pong(0),
     ];

@@ -160,3 +160,50 @@ async fn a_topic_server_that_drains_writes_what_it_has_acknowledged() {
     one.publish("room", "event", json!({"again": 1})).await;
     two.expect_event(&join_ref, "room", "event", json!({"again": 1})).await;
 }
+
+/// Publishes that are under way when a topic server is told to end: each is answered `ok`, or did not happen. None is
+/// left in doubt, and what is `ok` has reached everybody.
+#[tokio::test]
+async fn a_topic_server_that_drains_leaves_no_publish_in_doubt() {
+    const PUBLISHES: u64 = 2_000;
+    let mut cluster =
+        Cluster::start_with(2, 1, |gateway| gateway.owner_deadline = Duration::from_secs(1), |_| {}).await;
+    let (mut publisher, mut subscriber) = (cluster.client(0).await, cluster.client(1).await);
+    let publisher_ref = publisher.join("room").await;
+    let join_ref = subscriber.join("room").await;
+    let mut waiting = std::collections::HashMap::new();
+    for number in 0..PUBLISHES {
+        let reference = publisher.next_ref();
+        let publish = json!([publisher_ref, reference, "room", "publish", ["event", {"n": number}]]);
+        publisher.feed(publish.to_string()).await;
+        waiting.insert(reference, number);
+        if number == PUBLISHES / 2 {
+            publisher.flush().await;
+            cluster.topic_servers[0].node.drain();
+        }
+    }
+    publisher.flush().await;
+    let mut accepted = Vec::new();
+    let mut refused = 0;
+    while !waiting.is_empty() {
+        let frame = publisher.json().await;
+        if frame[3] == "event" {
+            continue;
+        }
+        let number = waiting.remove(frame[1].as_str().unwrap()).expect("one answer each");
+        match frame[4]["status"].as_str() {
+            Some("ok") => accepted.push(number),
+            _ => {
+                assert_eq!(frame[4]["response"]["outcome"], "not_published", "{frame}");
+                assert_eq!(frame[4]["response"]["retry"], true, "{frame}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 0, "the drain came too late to meet anything");
+    cluster.topic_servers[0].node.ended().await;
+    for number in accepted {
+        subscriber.expect_event(&join_ref, "room", "event", json!({"n": number})).await;
+    }
+    subscriber.expect_silence().await;
+}

@@ -1,4 +1,5 @@
-//! The orderly end of a topic server, in phases: take nothing new, write what is queued, let the links go.
+//! The orderly end of a topic server: take nothing new, answer what is on its way, write what is queued, and let the
+//! links go.
 
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ pub(crate) async fn drain(
         }
     };
     tokio::select! {
-        _ = phase("write what is queued and end the links", deadline, links_end) => {}
+        _ = phase("answer what is on its way and end the links", deadline, links_end) => {}
         () = now.cancelled() => {}
     }
 }

@@ -185,7 +185,10 @@ impl Hub {
                 });
             }
             // The link's own affairs.
-            FromTopicServer::Welcome(_) | FromTopicServer::Ping(_) | FromTopicServer::Pong(_) => {}
+            FromTopicServer::Welcome(_)
+            | FromTopicServer::Draining
+            | FromTopicServer::Ping(_)
+            | FromTopicServer::Pong(_) => {}
         }
     }
 

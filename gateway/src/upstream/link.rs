@@ -238,6 +238,10 @@ fn receive(
 ) {
     match item {
         FromTopicServer::Ping(id) => upstream.outbox.own(number, FromGateway::Pong(id)),
+        FromTopicServer::Draining => {
+            tracing::info!(member = %upstream.name, link = number, "the topic server is ending");
+            upstream.leave(number);
+        }
         // That they came is what counts.
         FromTopicServer::Pong(_) | FromTopicServer::Welcome(_) => {}
         item => shared.hub.receive(view, item),

@@ -209,6 +209,12 @@ impl Upstream {
         self.up.store(number, Ordering::Release);
     }
 
+    /// The topic server is ending: what is queued still goes, and everything else waits for the next link.
+    pub(crate) fn leave(&self, number: u64) {
+        let _ = self.up.compare_exchange(number, 0, Ordering::AcqRel, Ordering::Relaxed);
+        self.outbox.finish(number);
+    }
+
     /// No request can be queued until the next link.
     pub(crate) fn set_down(&self, number: u64) {
         let _ = self.up.compare_exchange(number, 0, Ordering::AcqRel, Ordering::Relaxed);

@@ -35,6 +35,8 @@ struct Link {
     /// Known once the topic server has said who it is.
     owner: Option<Incarnation>,
     opened: Instant,
+    /// Nothing more is queued: the stream ends behind what there is.
+    finishing: bool,
 }
 
 #[derive(Debug)]
@@ -47,7 +49,7 @@ impl Outbox {
     /// Starts a link with its Hello. What was queued for an older one is dropped.
     pub(crate) fn open(&self, number: u64, hello: FromGateway) {
         let mut inner = self.0.lock();
-        inner.link = Some(Link { number, owner: None, opened: Instant::now() });
+        inner.link = Some(Link { number, owner: None, opened: Instant::now(), finishing: false });
         inner.queue.clear();
         inner.queue.push_back(Entry::Own(hello));
         inner.wake();
@@ -59,6 +61,15 @@ impl Outbox {
             && link.number == number
         {
             link.owner = Some(owner);
+        }
+    }
+
+    /// Ends a link behind what is queued.
+    pub(crate) fn finish(&self, number: u64) {
+        let mut inner = self.0.lock();
+        if let Some(link) = inner.link.as_mut().filter(|link| link.number == number) {
+            link.finishing = true;
+            inner.wake();
         }
     }
 
@@ -84,7 +95,7 @@ impl Outbox {
 
     fn push(&self, number: u64, entry: Entry) {
         let mut inner = self.0.lock();
-        if inner.link.is_some_and(|link| link.number == number) {
+        if inner.link.is_some_and(|link| link.number == number && !link.finishing) {
             inner.queue.push_back(entry);
             if inner.queue.len() == 1 {
                 inner.wake();
@@ -120,6 +131,9 @@ impl Outbox {
             }
         }
         if items.is_empty() {
+            if link.finishing {
+                return Poll::Ready(None);
+            }
             inner.waker = Some(context.waker().clone());
             return Poll::Pending;
         }

@@ -103,6 +103,8 @@ impl Reader {
                             return Ending::BadMessage;
                         }
                     }
+                    // All that the gateway had to say has been read.
+                    Ok(None) if self.table.is_draining() => return Ending::Drained,
                     Ok(None) | Err(_) => return Ending::Gone,
                 },
                 // A tick that is dropped comes again.

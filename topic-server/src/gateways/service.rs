@@ -89,12 +89,13 @@ impl Service {
         }))
     }
 
-    /// Refuses new links, and ends those that are there once their queues are written.
+    /// Refuses new links, and asks the gateways of those that are there to send what they have queued and no more.
+    /// Each link ends when its gateway has.
     pub fn drain(&self) {
         let mut links = self.0.links.lock();
         links.draining = true;
         for link in links.newest.values() {
-            link.outbox.end(Ending::Drained);
+            link.outbox.push(FromTopicServer::Draining);
         }
     }
 

@@ -230,6 +230,11 @@ impl Table {
         self.draining.store(true, Ordering::Release);
     }
 
+    /// Whether everything new is refused.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
     /// Forgets the topics whose retention is over.
     pub fn sweep(&self, now: Instant) {
         while let Some(entry) = self.due.pop(now) {
@@ -278,7 +283,7 @@ impl Table {
                 self.give_up(&entry, &mut inner);
                 return Err(Refusal::NotOwner);
             }
-            if self.draining.load(Ordering::Acquire) {
+            if self.is_draining() {
                 return Err(Refusal::Draining);
             }
             return Ok(rule(&entry, &mut inner));
@@ -293,7 +298,7 @@ impl Table {
         if !self.ownership.owns(topic) {
             return Err(Refusal::NotOwner);
         }
-        if self.draining.load(Ordering::Acquire) {
+        if self.is_draining() {
             return Err(Refusal::Draining);
         }
         if self.entries.len() >= self.limits.topics {
