@@ -2,6 +2,7 @@
 //! given what they missed step by step, and go live in the step in which their cursor meets the topic's last offset
 //! (rule L6). Command in, effects out, as in the topic's own rules.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use campanile_proto::{Epoch, Message};
@@ -14,7 +15,8 @@ use crate::hub::replay::Replay;
 /// Those who are behind.
 #[derive(Debug, Default)]
 pub(crate) struct CatchUp {
-    behind: Vec<Behind>,
+    /// By the listener's id.
+    behind: BTreeMap<u64, Behind>,
     replay: Replay,
     /// The one read that is under way.
     reading: Option<(Epoch, u64)>,
@@ -49,18 +51,20 @@ impl CatchUp {
         (epoch, cursor): (Epoch, u64),
         deadline: Option<Instant>,
     ) {
-        self.behind.push(Behind { listener, epoch, cursor, deadline, stepping: false, renewed: false });
+        let behind = Behind { listener, epoch, cursor, deadline, stepping: false, renewed: false };
+        self.behind.insert(behind.listener.id, behind);
     }
 
     /// A listener whose topic has begun a new life, all of which it wants, if that can be had.
     pub(crate) fn add_renewed(&mut self, listener: Listener, epoch: Epoch) {
         let (cursor, deadline) = (0, None);
-        self.behind.push(Behind { listener, epoch, cursor, deadline, stepping: false, renewed: true });
+        let behind = Behind { listener, epoch, cursor, deadline, stepping: false, renewed: true };
+        self.behind.insert(behind.listener.id, behind);
     }
 
     /// A listener leaves.
     pub(crate) fn remove(&mut self, id: u64) {
-        self.behind.retain(|behind| behind.listener.id != id);
+        self.behind.remove(&id);
         self.forget_if_unused();
     }
 
@@ -86,8 +90,7 @@ impl CatchUp {
 
     /// A listener's client has taken its last step. Whether anybody is known by this id.
     pub(crate) fn stepped(&mut self, id: u64) -> bool {
-        let found = self.behind.iter_mut().find(|behind| behind.listener.id == id);
-        found.map(|behind| behind.stepping = false).is_some()
+        self.behind.get_mut(&id).map(|behind| behind.stepping = false).is_some()
     }
 
     /// What a read has brought.
@@ -107,20 +110,16 @@ impl CatchUp {
         effects: &mut Vec<Effect>,
     ) {
         let (epoch, last) = position;
-        for behind in std::mem::take(&mut self.behind) {
-            let no_better = match () {
-                () if behind.epoch != judged || behind.stepping => false,
-                // All of another epoch are alike.
-                () if judged != epoch => true,
-                // Ahead.
-                () if from > last => behind.cursor > last,
-                // Too old.
-                () => behind.cursor <= from && !self.replay.continues(behind.cursor),
-            };
-            if !no_better {
-                self.behind.push(behind);
-                continue;
-            }
+        let no_better = |behind: &Behind, replay: &Replay| match () {
+            () if behind.epoch != judged || behind.stepping => false,
+            // All of another epoch are alike.
+            () if judged != epoch => true,
+            // Ahead.
+            () if from > last => behind.cursor > last,
+            // Too old.
+            () => behind.cursor <= from && !replay.continues(behind.cursor),
+        };
+        for behind in self.take_if(no_better) {
             let Behind { listener, cursor, deadline, .. } = behind;
             if deadline.is_some() {
                 effects.push(listener.joined(position, Some(Resumed { recovered: false, oldest })));
@@ -138,46 +137,33 @@ impl CatchUp {
     pub(crate) fn advance(
         &mut self,
         topic: &[u8],
-        (epoch, last): (Epoch, u64),
+        position: (Epoch, u64),
         live: &mut Vec<Listener>,
         effects: &mut Vec<Effect>,
     ) -> Option<(Epoch, u64)> {
-        let mut wanted = None;
-        for mut behind in std::mem::take(&mut self.behind) {
-            if behind.stepping {
-                self.behind.push(behind);
-                continue;
-            }
-            let can_go_on =
-                behind.epoch == epoch && (behind.cursor == last || self.replay.continues(behind.cursor));
-            if !can_go_on {
-                // Whoever is furthest behind is asked for first: the others may find theirs in the same part.
-                if wanted.is_none_or(|(_, cursor)| behind.cursor < cursor) {
-                    wanted = Some((behind.epoch, behind.cursor));
-                }
-                self.behind.push(behind);
-                continue;
-            }
-            if behind.deadline.take().is_some() {
-                let resumed = Resumed { recovered: true, oldest: None };
-                effects.push(behind.listener.joined((epoch, behind.cursor), Some(resumed)));
-                effects.push(Effect::Count(Counted::Recovered));
-            }
-            if std::mem::take(&mut behind.renewed) {
-                effects.push(behind.listener.lost((epoch, behind.cursor)));
-            }
-            let client = behind.listener.client.clone();
-            let tell = |item| effects.push(Effect::Tell(client.clone(), item));
-            behind.cursor = self.replay.give(topic, &behind.listener, behind.cursor, tell);
-            if behind.cursor == last {
-                live.push(behind.listener);
-            } else {
-                behind.stepping = true;
-                effects.push(Effect::Tell(client, Item::Step { channel: behind.listener.channel }));
-                self.behind.push(behind);
-            }
-        }
+        // Whoever is furthest behind is asked for first: the others may find theirs in the same part.
+        let ids: Vec<u64> = self.behind.keys().copied().collect();
+        let stuck = ids.into_iter().filter_map(|id| self.give(id, topic, position, live, effects));
+        let wanted = stuck.min_by_key(|(_, cursor)| *cursor);
         self.forget_if_unused();
+        self.read(wanted)
+    }
+
+    /// The same for one listener: many who come back together would otherwise look at each other again and again.
+    pub(crate) fn advance_one(
+        &mut self,
+        id: u64,
+        topic: &[u8],
+        position: (Epoch, u64),
+        live: &mut Vec<Listener>,
+        effects: &mut Vec<Effect>,
+    ) -> Option<(Epoch, u64)> {
+        let wanted = self.give(id, topic, position, live, effects);
+        self.forget_if_unused();
+        self.read(wanted)
+    }
+
+    fn read(&mut self, wanted: Option<(Epoch, u64)>) -> Option<(Epoch, u64)> {
         if self.reading.is_some() {
             return None;
         }
@@ -185,21 +171,59 @@ impl CatchUp {
         wanted
     }
 
+    /// Gives a listener its next step, if it is here; otherwise returns where it stands.
+    fn give(
+        &mut self,
+        id: u64,
+        topic: &[u8],
+        (epoch, last): (Epoch, u64),
+        live: &mut Vec<Listener>,
+        effects: &mut Vec<Effect>,
+    ) -> Option<(Epoch, u64)> {
+        let behind = self.behind.get_mut(&id).filter(|behind| !behind.stepping)?;
+        let can_go_on =
+            behind.epoch == epoch && (behind.cursor == last || self.replay.continues(behind.cursor));
+        if !can_go_on {
+            return Some((behind.epoch, behind.cursor));
+        }
+        if behind.deadline.take().is_some() {
+            let resumed = Resumed { recovered: true, oldest: None };
+            effects.push(behind.listener.joined((epoch, behind.cursor), Some(resumed)));
+            effects.push(Effect::Count(Counted::Recovered));
+        }
+        if std::mem::take(&mut behind.renewed) {
+            effects.push(behind.listener.lost((epoch, behind.cursor)));
+        }
+        let client = behind.listener.client.clone();
+        let tell = |item| effects.push(Effect::Tell(client.clone(), item));
+        behind.cursor = self.replay.give(topic, &behind.listener, behind.cursor, tell);
+        if behind.cursor == last {
+            live.extend(self.behind.remove(&id).map(|behind| behind.listener));
+        } else {
+            behind.stepping = true;
+            effects.push(Effect::Tell(client, Item::Step { channel: behind.listener.channel }));
+        }
+        None
+    }
+
     /// Tells those whose time is up that they do not listen.
     pub(crate) fn expire(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        self.behind.retain(|behind| {
-            let over = behind.deadline.is_some_and(|deadline| deadline <= now);
-            if over {
-                effects.push(behind.listener.failed(Reason::OwnerUnreachable));
-            }
-            !over
-        });
+        let is_over = |behind: &Behind, _: &Replay| behind.deadline.is_some_and(|deadline| deadline <= now);
+        for behind in self.take_if(is_over) {
+            effects.push(behind.listener.failed(Reason::OwnerUnreachable));
+        }
         self.forget_if_unused();
     }
 
     /// When the first time is up.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.behind.iter().filter_map(|behind| behind.deadline).min()
+        self.behind.values().filter_map(|behind| behind.deadline).min()
+    }
+
+    fn take_if(&mut self, is_it: impl Fn(&Behind, &Replay) -> bool) -> Vec<Behind> {
+        let found = self.behind.iter().filter(|(_, behind)| is_it(behind, &self.replay));
+        let ids: Vec<u64> = found.map(|(id, _)| *id).collect();
+        ids.into_iter().filter_map(|id| self.behind.remove(&id)).collect()
     }
 
     fn forget_if_unused(&mut self) {

@@ -127,9 +127,10 @@ impl Topic {
             self.subscribe(view, effects);
         } else if self.is_live(view) {
             self.admit(effects);
-            self.advance(effects);
+            self.advance_one(id, effects);
         }
-        if !self.listeners.iter().any(|listener| listener.id == id) {
+        // Whoever goes live is the last of the listeners.
+        if self.listeners.last().is_none_or(|listener| listener.id != id) {
             self.wake_by(deadline, effects);
         }
     }
@@ -304,7 +305,7 @@ impl Topic {
     /// A listener's client has taken its last step of what it missed.
     pub fn step(&mut self, id: u64, effects: &mut Vec<Effect>) {
         if self.catch_up.stepped(id) {
-            self.advance(effects);
+            self.advance_one(id, effects);
         }
     }
 
@@ -430,10 +431,24 @@ impl Topic {
 
     /// Gives those who catch up their next step, and asks for what nobody here has, one read at a time (L6).
     fn advance(&mut self, effects: &mut Vec<Effect>) {
-        if let Some(Subscribing { number, confirmed: true }) = self.subscription
-            && let (Some(position), Some(link)) = (self.position, self.link)
-            && let Some((epoch, from)) =
-                self.catch_up.advance(&self.name, position, &mut self.listeners, effects)
+        let Some(position) = self.confirmed_position() else { return };
+        let wanted = self.catch_up.advance(&self.name, position, &mut self.listeners, effects);
+        self.read(wanted, effects);
+    }
+
+    fn advance_one(&mut self, id: u64, effects: &mut Vec<Effect>) {
+        let Some(position) = self.confirmed_position() else { return };
+        let wanted = self.catch_up.advance_one(id, &self.name, position, &mut self.listeners, effects);
+        self.read(wanted, effects);
+    }
+
+    fn confirmed_position(&self) -> Option<(Epoch, u64)> {
+        self.position.filter(|_| self.subscription.is_some_and(|subscription| subscription.confirmed))
+    }
+
+    fn read(&mut self, wanted: Option<(Epoch, u64)>, effects: &mut Vec<Effect>) {
+        if let (Some((epoch, from)), Some(Subscribing { number, .. }), Some(link)) =
+            (wanted, self.subscription, self.link)
         {
             let request = Request::Read(number, epoch, from);
             effects.push(Effect::Send { member: self.member, link, request });

@@ -1107,3 +1107,38 @@ fn a_wake_is_asked_for_only_when_it_must_be_earlier() {
     world.leave(2);
     assert_eq!(world.out(), [Out::Wake(1010)]);
 }
+
+/// L6: they share what is read, whoever asked for it. Each has its own outbox, and takes its steps in its own time.
+#[test]
+fn ten_thousand_who_resume_together_cost_a_handful_of_reads() {
+    const LISTENERS: u64 = 10_000;
+    const LAST: u64 = 300;
+    let mut world = World::listening(LAST);
+    let mut reads = 0;
+    let mut told = 0;
+    for id in 2..2 + LISTENERS {
+        // Wherever they were, and the first one not the furthest behind.
+        world.join_from(id, Start::After(EPOCH, (id * 7) % LAST));
+    }
+    loop {
+        let out = world.acts();
+        let mut asked = None;
+        for out in &out {
+            match out {
+                Out::Read(_, _, generation, EPOCH, from) => asked = Some((*generation, *from)),
+                Out::Resumed(_, EPOCH, _, Resumed { recovered: true, .. }) => told += 1,
+                _ => {}
+            }
+        }
+        let Some((generation, from)) = asked else { break };
+        reads += 1;
+        // Half of what there is, as a part of a larger history would be.
+        world.missed(generation, from, (LAST - from).min(LAST / 2));
+        for id in 2..2 + LISTENERS {
+            world.step(id);
+        }
+    }
+    assert_eq!(told, LISTENERS);
+    assert_eq!(world.topic.listeners().len() as u64, LISTENERS + 1);
+    assert!(reads <= 5, "{reads} reads");
+}
