@@ -39,7 +39,7 @@ pub struct Metrics {
     pub missed: Counter,
     /// Channels that came back with a position and were given all that they missed.
     pub recovered: Counter,
-    /// Subscribed topics whose counter began anew.
+    /// Joined channels whose topic's counter began anew.
     pub new_epochs: Counter,
     /// Deliveries that came twice and were dropped.
     pub repeated: Counter,
@@ -97,7 +97,7 @@ impl Metrics {
             "Channels that came back with a position and got all that they missed",
             self.recovered.clone(),
         );
-        r.register("new_epochs", "Subscribed topics whose counter began anew", self.new_epochs.clone());
+        r.register("new_epochs", "Joined channels whose topic's counter began anew", self.new_epochs.clone());
         r.register("repeated", "Deliveries that came twice and were dropped", self.repeated.clone());
         r.register(
             "stale",

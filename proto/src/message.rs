@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::ids::{Epoch, Incarnation, Subscription};
 
@@ -31,6 +31,17 @@ impl Message {
     /// Bytes that a queue counts for it, without the queue's own overhead.
     pub fn len(&self) -> usize {
         self.event.len() + self.payload.len()
+    }
+
+    /// The same message in one allocation of its own. What came over a link is a slice of a whole batch, and who
+    /// keeps a slice keeps the batch: whatever outlives the moment must be detached first.
+    pub fn detached(&self) -> Self {
+        let mut bytes = BytesMut::with_capacity(self.len());
+        bytes.extend_from_slice(&self.event);
+        bytes.extend_from_slice(&self.payload);
+        let mut event: Bytes = bytes.freeze();
+        let payload = event.split_off(self.event.len());
+        Self { encoding: self.encoding, event, payload }
     }
 
     /// Whether it has no bytes at all, which a checked message never is: events have a length of 1 at least.

@@ -127,7 +127,7 @@ pub enum Counted {
     Missed(u64),
     /// A listener was given what it had missed.
     Recovered,
-    /// The topic's counter began anew while there were listeners.
+    /// The counter of a listener's topic began anew.
     NewEpoch,
     /// A delivery that came twice.
     Repeated,

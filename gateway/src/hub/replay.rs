@@ -43,14 +43,14 @@ impl Replay {
             self.clear();
         }
         for (offset, message) in part {
-            self.add(offset, message);
+            self.add(offset, &message);
         }
     }
 
     /// Adds a live message, if it continues what is here.
     pub fn add_live(&mut self, offset: u64, message: &Message) {
         if self.last().is_some_and(|last| last + 1 == offset) {
-            self.add(offset, message.clone());
+            self.add(offset, message);
         }
     }
 
@@ -100,12 +100,12 @@ impl Replay {
         cursor
     }
 
-    fn add(&mut self, offset: u64, message: Message) {
+    fn add(&mut self, offset: u64, message: &Message) {
         if self.last().is_some_and(|last| offset != last + 1) {
             return;
         }
         self.bytes += message.len() + MESSAGE_OVERHEAD;
-        self.messages.push_back(Kept { offset, message, encoded: Default::default() });
+        self.messages.push_back(Kept { offset, message: message.detached(), encoded: Default::default() });
         while self.bytes > KEPT_BYTES
             && self.messages.len() > 1
             && let Some(oldest) = self.messages.pop_front()
@@ -120,5 +120,28 @@ impl Replay {
 
     fn last(&self) -> Option<u64> {
         self.messages.back().map(|kept| kept.offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use campanile_proto::Encoding;
+
+    use super::*;
+
+    #[test]
+    fn a_kept_message_does_not_keep_the_batch_that_it_came_in() {
+        let batch = Bytes::from(vec![b'b'; 100_000]);
+        let message =
+            Message { encoding: Encoding::Json, event: batch.slice(0..5), payload: batch.slice(10..20) };
+        let mut replay = Replay::default();
+        replay.add_part(vec![(1, message.clone())]);
+        replay.add_live(2, &message);
+        assert_eq!(replay.messages.len(), 2);
+        let range = batch.as_ptr_range();
+        for kept in &replay.messages {
+            assert_eq!(kept.message, message);
+            assert!(!range.contains(&kept.message.payload.as_ptr()));
+        }
     }
 }

@@ -259,8 +259,7 @@ impl Topic {
         link: LinkView,
         effects: &mut Vec<Effect>,
     ) -> Delivery {
-        let confirmed = self.subscription.is_some_and(|subscription| subscription.confirmed);
-        let Some((epoch, last)) = self.position.filter(|_| confirmed && self.is_current(number, link)) else {
+        let Some((epoch, last)) = self.confirmed_position().filter(|_| self.is_current(number, link)) else {
             effects.push(Effect::Count(Counted::Stale));
             return Delivery::Drop;
         };

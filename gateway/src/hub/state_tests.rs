@@ -165,6 +165,16 @@ impl World {
         world
     }
 
+    /// Channel 1 listened up to offset 4; then another life of A came up, in which the topic is at `offset`.
+    fn renewed(offset: u64) -> Self {
+        let mut world = Self::listening(4);
+        world.map.up(A, 2, Incarnation(0xaa));
+        world.settle();
+        world.out();
+        world.subscribed(12, Epoch(8), offset);
+        world
+    }
+
     fn at(&mut self, milliseconds: u64) {
         self.now = self.start + Duration::from_millis(milliseconds);
     }
@@ -802,11 +812,7 @@ fn what_the_owner_no_longer_has_is_counted_and_told() {
 
 #[test]
 fn a_new_epoch_is_counted_and_told() {
-    let mut world = World::listening(4);
-    world.map.up(A, 2, Incarnation(0xaa));
-    world.settle();
-    world.out();
-    world.subscribed(12, Epoch(8), 0);
+    let mut world = World::renewed(0);
     assert_eq!(world.out(), [Out::Count(Counted::NewEpoch), Out::Lost(1, Epoch(8), 0)]);
     assert_eq!(world.deliver(12, 1), Delivery::FanOut);
 }
@@ -814,11 +820,7 @@ fn a_new_epoch_is_counted_and_told() {
 /// Somebody else was faster to come back, and has published: that is for whoever listened all the while.
 #[test]
 fn a_new_epoch_that_has_messages_already_is_told_and_given_from_its_start() {
-    let mut world = World::listening(4);
-    world.map.up(A, 2, Incarnation(0xaa));
-    world.settle();
-    world.out();
-    world.subscribed(12, Epoch(8), 2);
+    let mut world = World::renewed(2);
     assert_eq!(world.out(), [Out::Count(Counted::NewEpoch), Out::Read(A, 2, 12, Epoch(8), 0)]);
     let messages = (1..=2).map(|offset| message(Epoch(8), offset));
     world.found(12, Epoch(8), 0, Found::Messages(messages.collect()));
@@ -830,10 +832,7 @@ fn a_new_epoch_that_has_messages_already_is_told_and_given_from_its_start() {
 
 #[test]
 fn a_new_epoch_whose_start_is_gone_is_told_once() {
-    let mut world = World::listening(4);
-    world.map.up(A, 2, Incarnation(0xaa));
-    world.settle();
-    world.subscribed(12, Epoch(8), 9);
+    let mut world = World::renewed(9);
     world.out();
     world.found(12, Epoch(8), 0, Found::Gone { oldest: Some(7) });
     assert_eq!(world.out(), [Out::Count(Counted::Missed(9)), Out::Lost(1, Epoch(8), 9)]);

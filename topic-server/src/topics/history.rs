@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
 use campanile_proto::{Found, Message};
 
 /// What a message costs beside its bytes: its place in the queue and its allocation.
@@ -53,7 +52,7 @@ impl History {
         bounds: &Bounds,
     ) -> (Message, isize) {
         let before = self.bytes;
-        let message = own(message);
+        let message = message.detached();
         self.bytes += cost(&message);
         self.kept.push_back(Kept { offset, at: now, message: message.clone() });
         self.trim(now, bounds);
@@ -124,18 +123,9 @@ fn cost(message: &Message) -> usize {
     message.len() + MESSAGE_OVERHEAD
 }
 
-/// The same message in one allocation of its own: what came over a link is a slice of a whole batch.
-fn own(message: &Message) -> Message {
-    let mut bytes = BytesMut::with_capacity(message.len());
-    bytes.extend_from_slice(&message.event);
-    bytes.extend_from_slice(&message.payload);
-    let mut event: Bytes = bytes.freeze();
-    let payload = event.split_off(message.event.len());
-    Message { encoding: message.encoding, event, payload }
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use campanile_proto::Encoding;
 
     use super::*;

@@ -71,7 +71,7 @@ pub enum Outcome {
 struct Window {
     gateway: Incarnation,
     last: u64,
-    /// (number, offset), both growing.
+    /// (number, offset), in the order of the numbers.
     accepted: VecDeque<(u64, u64)>,
     used: Instant,
 }
@@ -155,12 +155,11 @@ impl<L: Clone + PartialEq> Topic<L> {
         if order.resend_epoch.is_some_and(|epoch| epoch != self.epoch) {
             return Outcome::Refused(Refusal::UnknownOutcome);
         }
-        let mut offset = self.offset + 1;
         let mut keys = order.key.map(|key| (self.keys.take().unwrap_or_default(), key));
         let known = keys.as_mut().map_or(Known::New, |(keys, key)| keys.look_up(key, message, now));
-        let outcome = self.in_window(order, known, &mut offset, now);
+        let outcome = self.in_window(order, known, self.offset + 1, now);
         if let Some((mut keys, key)) = keys {
-            if known == Known::New && matches!(outcome, Outcome::Sequenced(_)) {
+            if let Outcome::Sequenced(offset) = outcome {
                 keys.remember(key, message, offset, now);
             }
             self.keys = Some(keys);
@@ -178,7 +177,7 @@ impl<L: Clone + PartialEq> Topic<L> {
     }
 
     /// What the gateway's window says of a publish. An accepted one, or one whose key came before, enters it.
-    fn in_window(&mut self, order: &Order<'_>, known: Known, offset: &mut u64, now: Instant) -> Outcome {
+    fn in_window(&mut self, order: &Order<'_>, known: Known, next: u64, now: Instant) -> Outcome {
         let window = self.window(order.gateway, now);
         window.used = now;
         while window.accepted.front().is_some_and(|(number, _)| *number < order.settled_below) {
@@ -196,18 +195,15 @@ impl<L: Clone + PartialEq> Topic<L> {
         if window.accepted.len() >= WINDOW {
             return Outcome::Refused(Refusal::Overloaded);
         }
-        let repeated = match known {
-            Known::New => false,
-            Known::Same(first) => {
-                *offset = first;
-                true
-            }
+        let (offset, outcome) = match known {
+            Known::New => (next, Outcome::Sequenced(next)),
+            Known::Same(first) => (first, Outcome::Repeated(first)),
             Known::Other => return Outcome::Refused(Refusal::KeyReused),
             Known::Full => return Outcome::Refused(Refusal::Overloaded),
         };
         window.last = order.number;
-        window.accepted.push_back((order.number, *offset));
-        if repeated { Outcome::Repeated(*offset) } else { Outcome::Sequenced(*offset) }
+        window.accepted.push_back((order.number, offset));
+        outcome
     }
 
     /// What a receiver has missed that has everything up to `from` of this epoch (rule L6): at most `bytes`, or one
