@@ -17,6 +17,7 @@ use campanile_proto::Incarnation;
 use campanile_ring_config::{Ring, TopicRules};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::accept::{self, Clients, upgrade_of};
@@ -105,7 +106,6 @@ impl Gateway {
     /// Serves clients on this listener until the shutdown says otherwise.
     pub async fn run(self, listener: TcpListener) {
         let stop_accepting = CancellationToken::new();
-        let end = CancellationToken::new();
         let accept = tokio::spawn(accept::serve(listener, self.router(), stop_accepting.clone()));
         let shared = link::Shared {
             identity: Arc::new(Identity {
@@ -118,18 +118,13 @@ impl Gateway {
             metrics: Arc::clone(&self.metrics),
             shutdown: self.shutdown.clone(),
         };
-        let mut tasks = tokio::task::JoinSet::new();
+        let mut link_tasks = JoinSet::new();
         for upstream in self.new_members {
-            tasks.spawn(end.clone().run_until_cancelled_owned(link::keep(upstream, shared.clone())));
+            link_tasks.spawn(link::keep(upstream, shared.clone()));
         }
-        tasks.spawn(
-            end.clone().run_until_cancelled_owned(tick(Arc::clone(&self.hub), Arc::clone(&self.links))),
-        );
-        tasks.spawn(end.clone().run_until_cancelled_owned(follow_ring(
-            self.rings.clone(),
-            shared,
-            end.clone(),
-        )));
+        let mut upkeep = JoinSet::new();
+        upkeep.spawn(tick(Arc::clone(&self.hub), Arc::clone(&self.links)));
+        upkeep.spawn(follow_ring(self.rings.clone(), shared));
         tokio::select! {
             () = self.shutdown.drain.cancelled() => {
                 drain::drain(&self.clients, &stop_accepting, self.settings.drain, &self.shutdown.now).await;
@@ -137,10 +132,11 @@ impl Gateway {
             () = self.shutdown.now.cancelled() => {}
         }
         stop_accepting.cancel();
-        end.cancel();
         let _ = accept.await;
-        // Links are dropped with their tasks: topic servers see them end and undo what they set up.
-        while tasks.join_next().await.is_some() {}
+        upkeep.shutdown().await;
+        // Topic servers see the links end and undo what they set up.
+        self.links.stop();
+        while link_tasks.join_next().await.is_some() {}
     }
 
     fn router(&self) -> Router {
@@ -197,13 +193,13 @@ async fn tick(hub: Arc<Hub>, links: Arc<Links>) {
 }
 
 /// Adopts the rings that come, and gives every new member a task.
-async fn follow_ring(mut rings: watch::Receiver<Arc<Ring>>, shared: link::Shared, end: CancellationToken) {
+async fn follow_ring(mut rings: watch::Receiver<Arc<Ring>>, shared: link::Shared) {
     while rings.changed().await.is_ok() {
         let ring = Arc::clone(&rings.borrow_and_update());
         shared.metrics.ring_version.set(i64::try_from(ring.version()).unwrap_or(i64::MAX));
         tracing::info!(version = ring.version(), members = ring.members().len(), "ring adopted");
         for upstream in shared.links.adopt(ring) {
-            tokio::spawn(end.clone().run_until_cancelled_owned(link::keep(upstream, shared.clone())));
+            tokio::spawn(link::keep(upstream, shared.clone()));
         }
         shared.hub.settle();
     }

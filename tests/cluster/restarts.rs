@@ -207,3 +207,18 @@ async fn a_topic_server_that_drains_leaves_no_publish_in_doubt() {
     }
     subscriber.expect_silence().await;
 }
+
+/// Also where its process lives on, as in `campanile dev`: nobody waits until the link counts as silent.
+#[tokio::test]
+async fn a_gateway_that_ends_takes_its_links_with_it() {
+    let mut cluster = Cluster::start(2, 1).await;
+    let mut client = cluster.client(0).await;
+    client.join("room").await;
+    drop(client);
+    cluster.gateways[0].node.drain();
+    cluster.gateways[0].node.ended().await;
+    let links = async || equal(cluster.topic_servers[0].metrics.links.get(), 1);
+    eventually("only the other gateway's link is left", Duration::from_secs(3), links).await;
+    cluster.topic_servers[0].node.drain();
+    cluster.topic_servers[0].node.ended().await;
+}

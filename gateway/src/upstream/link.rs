@@ -98,10 +98,11 @@ pub(crate) async fn keep(upstream: Arc<Upstream>, shared: Shared) {
         () = stop.cancelled() => {}
         () = work => {}
     }
-    if let Some(number) = upstream.view().up {
+    if upstream.view().up.is_some() {
         shared.metrics.links.dec();
-        upstream.set_down(number);
     }
+    // The request stream may outlive this task: it ends here, and the topic server sees it end.
+    upstream.shut();
 }
 
 async fn open(upstream: &Arc<Upstream>, shared: &Shared, number: u64) -> Result<Open, String> {

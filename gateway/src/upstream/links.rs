@@ -145,6 +145,14 @@ impl Links {
         }
     }
 
+    /// Ends all links.
+    pub(crate) fn stop(&self) {
+        let _one_at_a_time = self.adopting.lock();
+        for upstream in self.members.load().iter() {
+            upstream.stop.cancel();
+        }
+    }
+
     /// Ends the links of former members that nobody uses any more.
     pub(crate) fn let_go(&self, in_use: impl Fn(MemberId) -> bool) {
         // A ring that brings one of them back must not find it on its way out.
@@ -213,6 +221,12 @@ impl Upstream {
     pub(crate) fn leave(&self, number: u64) {
         let _ = self.up.compare_exchange(number, 0, Ordering::AcqRel, Ordering::Relaxed);
         self.outbox.finish(number);
+    }
+
+    /// There will be no other link.
+    pub(crate) fn shut(&self) {
+        self.up.store(0, Ordering::Release);
+        self.outbox.shut();
     }
 
     /// No request can be queued until the next link.

@@ -73,6 +73,14 @@ impl Outbox {
         }
     }
 
+    /// Ends whatever link there is.
+    pub(crate) fn shut(&self) {
+        let mut inner = self.0.lock();
+        inner.link = None;
+        inner.queue = VecDeque::new();
+        inner.wake();
+    }
+
     /// Ends a link.
     pub(crate) fn close(&self, number: u64) {
         let mut inner = self.0.lock();
