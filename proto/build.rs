@@ -1,8 +1,9 @@
-//! Compiles link.proto without an installed `protoc`.
+//! Compiles link.proto and handoff.proto without an installed `protoc`.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=link.proto");
-    let files = protox::compile(["link.proto"], ["."])?;
+    println!("cargo:rerun-if-changed=handoff.proto");
+    let files = protox::compile(["link.proto", "handoff.proto"], ["."])?;
     tonic_prost_build::configure().bytes(".").compile_fds(files)?;
     Ok(())
 }

@@ -11,11 +11,10 @@ use campanile_process::admin::Readiness;
 use campanile_process::metrics::Registry;
 use campanile_process::settings::{Kind, Setting, arguments};
 use campanile_process::shutdown::Shutdown;
-use campanile_ring_config::{Ring, TopicRules};
+use campanile_ring_config::{Feed, Ring, TopicRules};
 use campanile_topic_server::TopicServer;
 use clap::{ArgMatches, Command};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::cluster::{
@@ -123,12 +122,12 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
                 None => listen_as_example(wanted.topic_servers, wanted.port == 0).await?,
             };
             source.log();
-            let rings = source.follow(shutdown.reload.clone(), || {});
+            let feed = source.follow(&shutdown, || {});
             for (name, listener) in listeners {
-                dev.start_topic_server(&wanted, name, listener, rings.clone(), &rules);
+                dev.start_topic_server(&wanted, name, listener, feed.clone(), &rules);
             }
             for index in 0..wanted.gateways {
-                dev.start_gateway(&wanted, index, rings.clone(), &rules, &shutdown).await?;
+                dev.start_gateway(&wanted, index, feed.clone(), &rules, &shutdown).await?;
             }
             dev.finish(&wanted, &shutdown).await
         })
@@ -181,12 +180,12 @@ impl Dev {
         wanted: &Wanted,
         name: String,
         listener: TcpListener,
-        rings: watch::Receiver<Arc<Ring>>,
+        feed: Feed,
         rules: &Arc<ArcSwap<TopicRules>>,
     ) {
         let settings = campanile_topic_server::Settings { name: name.clone(), ..wanted.topic_server.clone() };
         let server =
-            TopicServer::new(settings, rings, Arc::clone(rules), Arc::default(), self.after_gateways.clone());
+            TopicServer::new(settings, feed, Arc::clone(rules), Arc::default(), self.after_gateways.clone());
         self.registries.push(topic_server_registry(&server, &name));
         common::announce("topic-server", &listener);
         self.topic_server_tasks.spawn(run_topic_server(server, listener));
@@ -196,7 +195,7 @@ impl Dev {
         &mut self,
         wanted: &Wanted,
         index: u16,
-        rings: watch::Receiver<Arc<Ring>>,
+        feed: Feed,
         rules: &Arc<ArcSwap<TopicRules>>,
         shutdown: &Shutdown,
     ) -> Result<(), End> {
@@ -212,7 +211,7 @@ impl Dev {
         let name = format!("gw-{}", index + 1);
         let settings = campanile_gateway::Settings { name: Some(name.clone()), ..wanted.gateway.clone() };
         let metrics = Arc::new(campanile_gateway::Metrics::default());
-        let gateway = Gateway::new(settings, rings, Arc::clone(rules), metrics, shutdown.clone());
+        let gateway = Gateway::new(settings, feed, Arc::clone(rules), metrics, shutdown.clone());
         self.registries.push(gateway_registry(&gateway, &name));
         self.ready.push(Box::new(gateway.readiness()));
         self.gateways.push(address);

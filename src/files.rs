@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use campanile_process::settings::{ConfigFile, Fault, Faults, Resolver, Setting, read_text};
+use campanile_process::shutdown::Shutdown;
 use campanile_process::watched_file::WatchedFile;
-use campanile_ring_config::{Ring, RingEvent, RingFile, TopicRules, topics};
+use campanile_ring_config::{Feed, FollowedRing, Offers, Ring, RingEvent, RingFile, TopicRules, topics};
 use tokio::sync::watch;
 
 /// The ring file that is taken when no option names one.
@@ -63,6 +64,11 @@ impl RingSource {
         Self { ring: Arc::new(ring), file: None }
     }
 
+    /// Whether a file holds the ring, which may be edited.
+    pub(crate) fn is_file(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// Logs which ring this is.
     pub(crate) fn log(&self) {
         let (version, members) = (self.ring.version(), self.ring.members().len());
@@ -74,32 +80,49 @@ impl RingSource {
         }
     }
 
-    /// The ring that is in force, from now on with the file's edits. `refused` is called for each that is not
-    /// adopted.
-    pub(crate) fn follow(
-        self,
-        reload: watch::Receiver<u64>,
-        refused: impl Fn() + Send + 'static,
-    ) -> watch::Receiver<Arc<Ring>> {
-        let (sender, receiver) = watch::channel(Arc::clone(&self.ring));
-        if let Some((path, text)) = self.file {
-            let mut file = RingFile::follow(path, text, self.ring, reload);
-            tokio::spawn(async move {
-                loop {
-                    match file.next().await {
-                        RingEvent::Adopted(ring) => {
-                            sender.send_replace(ring);
-                        }
-                        RingEvent::Refused(why) => {
-                            refused();
-                            tracing::error!("ring file refused, the ring in force stays: {why}");
-                        }
-                        RingEvent::Restored => tracing::info!("the ring file holds the ring in force again"),
+    /// The ring that is in force, from now on with the file's edits and the rings that topic servers offer. `refused`
+    /// is called for each edit that is not adopted.
+    pub(crate) fn follow(self, shutdown: &Shutdown, refused: impl Fn() + Send + 'static) -> Feed {
+        let (sender, rings) = watch::channel(Arc::clone(&self.ring));
+        let (offers, offered) = Offers::new();
+        let reload = shutdown.reload.clone();
+        let file = self.file.map(|(path, text)| RingFile::follow(path, text, Arc::clone(&self.ring), reload));
+        let has_file = file.is_some();
+        let mut followed = FollowedRing::new(self.ring, file, offered, shutdown.clone());
+        tokio::spawn(async move {
+            loop {
+                match followed.next().await {
+                    RingEvent::Adopted(ring) => {
+                        sender.send_replace(ring);
                     }
+                    RingEvent::AdoptedOffer(ring) => {
+                        let version = ring.version();
+                        if has_file {
+                            tracing::warn!(
+                                version,
+                                "the ring of version {version} was adopted from a topic server; the file still \
+                                 holds an older one: save the new one there, too"
+                            );
+                        } else {
+                            tracing::warn!(
+                                version,
+                                "the ring of version {version} was adopted from a topic server"
+                            );
+                        }
+                        sender.send_replace(ring);
+                    }
+                    RingEvent::Refused(why) => {
+                        refused();
+                        tracing::error!("ring file refused, the ring in force stays: {why}");
+                    }
+                    RingEvent::Behind { file, current } => {
+                        tracing::info!(file, current, "the ring file is still older than the ring in force");
+                    }
+                    RingEvent::Restored => tracing::info!("the ring file holds the ring in force again"),
                 }
-            });
-        }
-        receiver
+            }
+        });
+        Feed { rings, offers }
     }
 }
 

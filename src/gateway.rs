@@ -45,9 +45,9 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
             let name = settings.name.clone().unwrap_or_else(|| address.to_string());
             let settings = Settings { name: Some(name.clone()), ..settings };
             let metrics = Arc::new(Metrics::default());
-            let rings = source.follow(shutdown.reload.clone(), counting(&metrics.rings_refused));
+            let feed = source.follow(&shutdown, counting(&metrics.rings_refused));
             let rules = follow_rules(config, &shutdown, counting(&metrics.configs_refused));
-            let gateway = Gateway::new(settings, rings, rules, metrics, shutdown.clone());
+            let gateway = Gateway::new(settings, feed, rules, metrics, shutdown.clone());
             let registry = gateway_registry(&gateway, &name);
             common::serve_admin(common.admin, vec![registry], gateway.readiness(), &shutdown.now).await?;
             common::announce("gateway", &listener);

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use campanile_process::settings::{Fault, arguments};
 use campanile_topic_server::config::{IDENTITY, LIMITS};
@@ -11,6 +12,9 @@ use clap::{ArgMatches, Command};
 use crate::cluster::{address_of, counting, follow_rules, resolve, run_topic_server, topic_server_registry};
 use crate::common::{self, Common, End, SETTINGS};
 use crate::files::RingSource;
+
+/// An edit of the ring file is noticed within this time when somebody asks for it.
+const EDIT_GRACE: Duration = Duration::from_millis(250);
 
 /// The subcommand and its options.
 pub(crate) fn command() -> Command {
@@ -62,9 +66,11 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
                 },
             };
             let metrics = Arc::new(Metrics::default());
-            let rings = source.follow(shutdown.reload.clone(), counting(&metrics.rings_refused));
+            let edit_grace = if source.is_file() { EDIT_GRACE } else { Duration::ZERO };
+            let feed = source.follow(&shutdown, counting(&metrics.rings_refused));
             let rules = follow_rules(config, &shutdown, counting(&metrics.configs_refused));
-            let server = TopicServer::new(settings, rings, rules, metrics, shutdown.clone());
+            let settings = Settings { listen, edit_grace, ..settings };
+            let server = TopicServer::new(settings, feed, rules, metrics, shutdown.clone());
             let registry = topic_server_registry(&server, &name);
             common::serve_admin(common.admin, vec![registry], server.readiness(), &shutdown.now).await?;
             common::announce("topic-server", &listener);

@@ -14,7 +14,7 @@ use campanile_process::admin::Readiness;
 use campanile_process::metrics::Registry;
 use campanile_process::shutdown::Shutdown;
 use campanile_proto::Incarnation;
-use campanile_ring_config::{Ring, TopicRules};
+use campanile_ring_config::{Feed, Ring, TopicRules};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -35,8 +35,8 @@ use crate::upstream::{Links, MemberState};
 /// How often deadlines and lingering topics are looked at: joins and publishes are answered at most so much late.
 const TICK: Duration = Duration::from_millis(20);
 
-/// How often former members are looked at.
-const FORMER_CHECK: Duration = Duration::from_secs(1);
+/// How often it is looked which members are in use and in sight.
+const MEMBERS_CHECK: Duration = Duration::from_secs(1);
 
 /// One gateway. [`Gateway::run`] makes it serve.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub struct Gateway {
     new_members: Vec<Arc<Upstream>>,
     rules: Arc<ArcSwap<TopicRules>>,
     metrics: Arc<Metrics>,
-    rings: watch::Receiver<Arc<Ring>>,
+    feed: Feed,
     shutdown: Shutdown,
 }
 
@@ -63,21 +63,22 @@ struct Web {
 }
 
 impl Gateway {
-    /// A gateway under the ring that `rings` holds now and these topic rules; it follows the ones that come.
+    /// A gateway under the ring that `feed` holds now and these topic rules; it follows the ones that come, and offers
+    /// newer ones that topic servers tell it of.
     pub fn new(
         settings: Settings,
-        rings: watch::Receiver<Arc<Ring>>,
+        feed: Feed,
         rules: Arc<ArcSwap<TopicRules>>,
         metrics: Arc<Metrics>,
         shutdown: Shutdown,
     ) -> Self {
-        let ring = Arc::clone(&rings.borrow());
+        let ring = Arc::clone(&feed.rings.borrow());
         metrics.ring_version.set(i64::try_from(ring.version()).unwrap_or(i64::MAX));
         let (links, new_members) = Links::new(ring, settings.owner_outbox);
         let links = Arc::new(links);
         let hub = Arc::new(Hub::new(Arc::clone(&links), Arc::clone(&metrics), settings.owner_deadline));
         let clients = Clients::new(settings.client, Arc::clone(&metrics));
-        Self { settings, clients, hub, links, new_members, rules, metrics, rings, shutdown }
+        Self { settings, clients, hub, links, new_members, rules, metrics, feed, shutdown }
     }
 
     /// Puts the gateway's numbers into a registry.
@@ -117,6 +118,7 @@ impl Gateway {
             links: Arc::clone(&self.links),
             metrics: Arc::clone(&self.metrics),
             shutdown: self.shutdown.clone(),
+            offers: self.feed.offers,
         };
         let mut link_tasks = JoinSet::new();
         for upstream in self.new_members {
@@ -124,7 +126,7 @@ impl Gateway {
         }
         let mut upkeep = JoinSet::new();
         upkeep.spawn(tick(Arc::clone(&self.hub), Arc::clone(&self.links)));
-        upkeep.spawn(follow_ring(self.rings.clone(), shared));
+        upkeep.spawn(follow_ring(self.feed.rings, shared));
         tokio::select! {
             () = self.shutdown.drain.cancelled() => {
                 drain::drain(&self.clients, &stop_accepting, self.settings.drain, &self.shutdown.now).await;
@@ -185,9 +187,10 @@ async fn tick(hub: Arc<Hub>, links: Arc<Links>) {
     loop {
         interval.tick().await;
         hub.tick(Instant::now());
-        if checked.elapsed() >= FORMER_CHECK {
+        if checked.elapsed() >= MEMBERS_CHECK {
             checked = Instant::now();
             links.let_go(|member| hub.uses(member));
+            links.look_around(checked);
         }
     }
 }

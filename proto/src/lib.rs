@@ -1,14 +1,18 @@
-//! What gateways and topic servers say to each other.
+//! What gateways and topic servers say to each other, and topic servers among themselves.
 //!
 //! * [`ids`]: incarnations, epochs, offsets, subscription numbers.
 //! * [`message`]: complete enums of what each side may say; what the rules of both tiers are written in.
+//! * [`planted`]: faults that the simulation plants into the rules.
 //! * [`transit`]: how long a batch was under way.
 //! * [`wire`]: those enums as batches of the generated types, and back with every check.
 //! * [`link`]: the generated gRPC client and server, and the settings both ends share.
+//! * [`handoff`]: the same for what topic servers say to each other.
 
+pub mod handoff;
 pub mod ids;
 pub mod link;
 pub mod message;
+pub mod planted;
 pub mod transit;
 pub mod wire;
 
@@ -17,7 +21,7 @@ mod generated {
         missing_docs,
         unreachable_pub,
         clippy::allow_attributes_without_reason,
-        reason = "generated from link.proto, which holds the documentation"
+        reason = "generated from the .proto files, which hold the documentation"
     )]
     tonic::include_proto!("campanile.link.v1");
 }

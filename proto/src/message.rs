@@ -50,6 +50,28 @@ impl Message {
     }
 }
 
+/// A topic server, as rings name it (rule H7).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The member's name.
+    pub name: String,
+    /// The address at which rings have it.
+    pub address: String,
+}
+
+/// The rings that a topic server knows of (rules R1, R2), each as the text of its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rings {
+    /// The newest one.
+    pub newest: String,
+    /// Older ones, under which topics may still lie elsewhere.
+    pub previous: Vec<String>,
+    /// Topic servers that held nothing of others under the ring of this version, or a newer one.
+    pub clean: Vec<(Place, u64)>,
+    /// The topic server has just started, and does not know yet what others know.
+    pub starting: bool,
+}
+
 /// The first message of a gateway on a link (rule L2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
@@ -69,6 +91,8 @@ pub struct Hello {
     pub ring_version: u64,
     /// Digest of that ring's values.
     pub ring_digest: u64,
+    /// Rings that the gateway held until a short while ago, each as the text of its file (rule R2).
+    pub previous_rings: Vec<String>,
 }
 
 /// One publish as it travels to the owner (rule L5).
@@ -120,6 +144,8 @@ pub enum FromGateway {
         /// The last offset that the asker has.
         from: u64,
     },
+    /// Every topic server to which the gateway has a link, or had one within the last 5 s (rule H4).
+    Sees(Vec<Place>),
     /// Asks for a `Pong`.
     Ping(u64),
     /// Answers a `Ping`.
@@ -241,7 +267,11 @@ pub enum FromTopicServer {
         subscription: Subscription,
         /// The last offset delivered under it.
         offset: u64,
+        /// The process that takes the topic over, with its windows (rule L5), if that is known.
+        to: Option<Incarnation>,
     },
+    /// The rings that the topic server knows of (rule R1).
+    Rings(Rings),
     /// Asks for a `Pong`.
     Ping(u64),
     /// Answers a `Ping`.

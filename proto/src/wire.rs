@@ -11,7 +11,7 @@ use crate::generated::gateway_item::Item as GatewayItem;
 use crate::generated::topic_server_item::Item as TopicServerItem;
 use crate::ids::{EVENT_BYTES, Epoch, Incarnation, KEY_BYTES, Subscription, TOPIC_BYTES};
 use crate::message::{
-    Encoding, Found, FromGateway, FromTopicServer, Hello, Message, Publish, Refusal, Welcome,
+    Encoding, Found, FromGateway, FromTopicServer, Hello, Message, Place, Publish, Refusal, Rings, Welcome,
 };
 
 /// A message that breaks the protocol. The link that it came on ends.
@@ -47,8 +47,14 @@ pub fn topic_server_item_cost(item: &FromTopicServer) -> usize {
             FromTopicServer::Missed { found: Found::Messages(messages), .. } => {
                 messages.iter().map(|message| message.len() + ITEM_OVERHEAD).sum()
             }
+            FromTopicServer::Rings(rings) => rings_cost(rings),
             _ => 0,
         }
+}
+
+/// Bytes that a queue counts for rings, beside the item's own.
+pub(crate) fn rings_cost(rings: &Rings) -> usize {
+    rings.newest.len() + rings.previous.iter().map(String::len).sum::<usize>()
 }
 
 /// What a gateway says, as it travels.
@@ -63,6 +69,7 @@ pub fn encode_gateway_item(item: FromGateway) -> g::GatewayItem {
             address: hello.address,
             ring_version: hello.ring_version,
             ring_digest: hello.ring_digest,
+            previous_rings: hello.previous_rings,
         }),
         FromGateway::Subscribe { subscription, topic } => {
             GatewayItem::Subscribe(g::Subscribe { subscription: subscription.to_wire(), topic })
@@ -85,6 +92,7 @@ pub fn encode_gateway_item(item: FromGateway) -> g::GatewayItem {
         FromGateway::Read { subscription, epoch, from } => {
             GatewayItem::Read(g::Read { subscription: subscription.to_wire(), epoch: epoch.0, from })
         }
+        FromGateway::Sees(places) => GatewayItem::Sees(encode_sees(places)),
         FromGateway::Ping(id) => GatewayItem::Ping(g::Ping { id }),
         FromGateway::Pong(id) => GatewayItem::Pong(g::Pong { id }),
     };
@@ -104,6 +112,7 @@ pub fn decode_gateway_item(item: g::GatewayItem) -> Result<FromGateway, BadMessa
             address: hello.address,
             ring_version: hello.ring_version,
             ring_digest: hello.ring_digest,
+            previous_rings: hello.previous_rings,
         }),
         GatewayItem::Subscribe(subscribe) => FromGateway::Subscribe {
             subscription: Subscription::from_wire(subscribe.subscription),
@@ -127,6 +136,7 @@ pub fn decode_gateway_item(item: g::GatewayItem) -> Result<FromGateway, BadMessa
             epoch: epoch(read.epoch)?,
             from: read.from,
         },
+        GatewayItem::Sees(sees) => FromGateway::Sees(decode_sees(sees)),
         GatewayItem::Ping(ping) => FromGateway::Ping(ping.id),
         GatewayItem::Pong(pong) => FromGateway::Pong(pong.id),
     })
@@ -175,9 +185,12 @@ pub fn encode_topic_server_item(item: FromTopicServer) -> g::TopicServerItem {
                 reason: encode_refusal(reason),
             })
         }
-        FromTopicServer::Moved { subscription, offset } => {
-            TopicServerItem::Moved(g::Moved { subscription: subscription.to_wire(), offset })
-        }
+        FromTopicServer::Moved { subscription, offset, to } => TopicServerItem::Moved(g::Moved {
+            subscription: subscription.to_wire(),
+            offset,
+            to: to.map_or(0, |to| to.0),
+        }),
+        FromTopicServer::Rings(rings) => TopicServerItem::Rings(encode_rings(rings)),
         FromTopicServer::Draining => TopicServerItem::Draining(g::Draining {}),
         FromTopicServer::Ping(id) => TopicServerItem::Ping(g::Ping { id }),
         FromTopicServer::Pong(id) => TopicServerItem::Pong(g::Pong { id }),
@@ -235,7 +248,9 @@ pub fn decode_topic_server_item(item: g::TopicServerItem) -> Result<FromTopicSer
         TopicServerItem::Moved(moved) => FromTopicServer::Moved {
             subscription: Subscription::from_wire(moved.subscription),
             offset: moved.offset,
+            to: (moved.to != 0).then_some(Incarnation(moved.to)),
         },
+        TopicServerItem::Rings(rings) => FromTopicServer::Rings(decode_rings(rings)),
         TopicServerItem::Draining(_) => FromTopicServer::Draining,
         TopicServerItem::Ping(ping) => FromTopicServer::Ping(ping.id),
         TopicServerItem::Pong(pong) => FromTopicServer::Pong(pong.id),
@@ -256,7 +271,43 @@ fn encode_missed(subscription: Subscription, epoch: Epoch, from: u64, found: Fou
     g::Missed { subscription: subscription.to_wire(), epoch: epoch.0, from, gone, oldest, messages }
 }
 
-fn topic(topic: Bytes) -> Result<Bytes, BadMessage> {
+pub(crate) fn encode_place(place: Place) -> g::Place {
+    g::Place { name: place.name, address: place.address }
+}
+
+pub(crate) fn decode_place(place: g::Place) -> Place {
+    Place { name: place.name, address: place.address }
+}
+
+pub(crate) fn encode_sees(places: Vec<Place>) -> g::Sees {
+    g::Sees { places: places.into_iter().map(encode_place).collect() }
+}
+
+pub(crate) fn decode_sees(sees: g::Sees) -> Vec<Place> {
+    sees.places.into_iter().map(decode_place).collect()
+}
+
+pub(crate) fn encode_rings(rings: Rings) -> g::Rings {
+    let encode = |(place, ring_version)| g::Clean { place: Some(encode_place(place)), ring_version };
+    g::Rings {
+        newest: rings.newest,
+        previous: rings.previous,
+        clean: rings.clean.into_iter().map(encode).collect(),
+        starting: rings.starting,
+    }
+}
+
+pub(crate) fn decode_rings(rings: g::Rings) -> Rings {
+    let decode = |clean: g::Clean| Some((decode_place(clean.place?), clean.ring_version));
+    Rings {
+        newest: rings.newest,
+        previous: rings.previous,
+        clean: rings.clean.into_iter().filter_map(decode).collect(),
+        starting: rings.starting,
+    }
+}
+
+pub(crate) fn topic(topic: Bytes) -> Result<Bytes, BadMessage> {
     if TOPIC_BYTES.contains(&topic.len()) {
         Ok(topic)
     } else {
@@ -272,7 +323,7 @@ fn key(key: Bytes) -> Result<Option<Bytes>, BadMessage> {
     }
 }
 
-fn message(encoding: i32, event: Bytes, payload: Bytes) -> Result<Message, BadMessage> {
+pub(crate) fn message(encoding: i32, event: Bytes, payload: Bytes) -> Result<Message, BadMessage> {
     if !EVENT_BYTES.contains(&event.len()) {
         return Err(BadMessage("an event outside 1 to 255 bytes"));
     }
@@ -284,15 +335,15 @@ fn message(encoding: i32, event: Bytes, payload: Bytes) -> Result<Message, BadMe
     Ok(Message { encoding, event, payload })
 }
 
-fn incarnation(number: u64) -> Result<Incarnation, BadMessage> {
+pub(crate) fn incarnation(number: u64) -> Result<Incarnation, BadMessage> {
     if number == 0 { Err(BadMessage("an incarnation of 0")) } else { Ok(Incarnation(number)) }
 }
 
-fn epoch(number: u64) -> Result<Epoch, BadMessage> {
+pub(crate) fn epoch(number: u64) -> Result<Epoch, BadMessage> {
     if number == 0 { Err(BadMessage("an epoch of 0")) } else { Ok(Epoch(number)) }
 }
 
-fn encode_encoding(encoding: Encoding) -> i32 {
+pub(crate) fn encode_encoding(encoding: Encoding) -> i32 {
     match encoding {
         Encoding::Json => g::Encoding::Json.into(),
         Encoding::Binary => g::Encoding::Binary.into(),

@@ -21,9 +21,11 @@ fn from_gateway() -> Vec<FromGateway> {
             address: "127.0.0.1:5001".into(),
             ring_version: 4,
             ring_digest: u64::MAX,
+            previous_rings: vec!["version = 3".into()],
         }),
         FromGateway::Subscribe { subscription, topic: Bytes::from_static(b"topics:matrix") },
         FromGateway::Unsubscribe { subscription },
+        FromGateway::Sees(vec![Place { name: "ts-a".into(), address: "h:1".into() }]),
         FromGateway::Publish(Publish {
             slot: 1,
             topic: Bytes::from_static(b"\0\xff"),
@@ -53,7 +55,14 @@ fn from_topic_server() -> Vec<FromTopicServer> {
         FromTopicServer::Subscribed { subscription, epoch: Epoch(1), offset: 0 },
         FromTopicServer::Deliver { subscription, offset: 1, message: json(b"{\"a\":1}") },
         FromTopicServer::Published { slot: 1, number: 2, epoch: Epoch(3), offset: 4 },
-        FromTopicServer::Moved { subscription, offset: 4 },
+        FromTopicServer::Moved { subscription, offset: 4, to: None },
+        FromTopicServer::Moved { subscription, offset: 4, to: Some(Incarnation(8)) },
+        FromTopicServer::Rings(Rings {
+            newest: "version = 3".into(),
+            previous: vec!["version = 2".into()],
+            clean: vec![(Place { name: "ts-b".into(), address: "h:2".into() }, 2)],
+            starting: true,
+        }),
         FromTopicServer::Missed {
             subscription,
             epoch: Epoch(2),

@@ -3,8 +3,9 @@
 //!
 //! In reading order: a [`Member`] and what it may be; [`mod@ring`], the value; `file`, `fields` and `check`, from
 //! TOML to that value with all faults at once; `placement`, where topics lie; [`diff`], what an edit moves;
-//! [`edit`], edits that keep the file's comments; [`watch`], which edits a running process adopts; and
-//! [`topics`], the rules of topics in `campanile.toml`, which both tiers read.
+//! [`edit`], edits that keep the file's comments; [`watch`], which edits a running process adopts, and [`offers`],
+//! which rings it hears of from others; and [`topics`], the rules of topics in `campanile.toml`, which both tiers
+//! read.
 
 pub mod member;
 pub mod ring;
@@ -16,11 +17,13 @@ mod placement;
 
 pub mod diff;
 pub mod edit;
+pub mod offers;
 pub mod topics;
 pub mod watch;
 
 pub use diff::Movement;
 pub use member::Member;
+pub use offers::{Feed, Offers};
 pub use ring::Ring;
 pub use topics::TopicRules;
-pub use watch::{RingEvent, RingFile};
+pub use watch::{FollowedRing, RingEvent, RingFile};

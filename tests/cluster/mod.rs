@@ -3,6 +3,10 @@
 mod deadlines;
 mod fanout;
 mod garbage;
+mod handoff;
+mod handoff_faults;
+mod handoff_places;
+mod handoff_strangers;
 mod linger;
 mod link_refused;
 mod moves;

@@ -222,6 +222,15 @@ impl Client {
         reference
     }
 
+    /// Joins with this payload and returns the reply's response and the join_ref.
+    pub(crate) async fn join_with(&mut self, topic: &str, payload: Value) -> (Value, String) {
+        let reference = self.next_ref();
+        self.send(json!([reference, reference, topic, "phx_join", payload]).to_string()).await;
+        let reply = self.reply(&reference).await;
+        assert_eq!(reply["status"], "ok", "join of {topic}: {reply}");
+        (reply["response"].clone(), reference)
+    }
+
     /// Publishes on a joined topic; the reply is for [`Client::reply`].
     pub(crate) async fn ask_to_publish(&mut self, topic: &str, event: &str, payload: Value) -> String {
         let reference = self.next_ref();

@@ -8,8 +8,9 @@ use campanile_gateway::Gateway;
 use campanile_process::admin::Readiness;
 use campanile_process::settings::ConfigFile;
 use campanile_process::shutdown::Shutdown;
-use campanile_ring_config::{Member, Ring, TopicRules, topics};
+use campanile_ring_config::{Feed, Member, Offers, Ring, TopicRules, topics};
 use campanile_topic_server::TopicServer;
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use super::client::Client;
@@ -27,12 +28,15 @@ type ChangeTopicServer = fn(&mut campanile_topic_server::Settings);
 
 /// A cluster. Every node ends with it.
 pub(crate) struct Cluster {
+    /// What everybody would read in the file: the newest ring. A node that starts begins with it.
     rings: watch::Sender<Arc<Ring>>,
     rules: Arc<ArcSwap<TopicRules>>,
     pub(crate) topic_servers: Vec<TopicServerNode>,
     pub(crate) gateways: Vec<GatewayNode>,
     change_gateway: ChangeGateway,
     change_topic_server: ChangeTopicServer,
+    /// Nodes adopt rings that they hear of from others, and read the file when they hear of a newer one (R1).
+    heeds_offers: bool,
     /// Of all nodes, whether they listen or not: a restart finds its port free.
     ports: Vec<ReservedPort>,
 }
@@ -41,9 +45,13 @@ pub(crate) struct Cluster {
 pub(crate) struct TopicServerNode {
     pub(crate) name: String,
     pub(crate) address: SocketAddr,
+    /// How rings that are made from now on name its address.
+    pub(crate) in_ring: String,
     pub(crate) node: Node,
     /// New with each start.
     pub(crate) metrics: Arc<campanile_topic_server::Metrics>,
+    /// The ring that this node has read.
+    rings: watch::Sender<Arc<Ring>>,
 }
 
 /// A gateway of the cluster.
@@ -53,6 +61,39 @@ pub(crate) struct GatewayNode {
     /// New with each start.
     pub(crate) metrics: Arc<campanile_gateway::Metrics>,
     pub(crate) ready: Box<dyn Fn() -> Readiness + Send + Sync>,
+    /// The ring that this node has read.
+    rings: watch::Sender<Arc<Ring>>,
+}
+
+impl TopicServerNode {
+    /// This node alone reads the ring file now.
+    pub(crate) fn reads(&self, ring: &Arc<Ring>) {
+        give(&self.rings, ring);
+    }
+
+    /// Whether this ring gives the topic to this process.
+    pub(crate) fn owns(&self, ring: &Ring, topic: &str) -> bool {
+        let owner = ring.owner(topic.as_bytes());
+        owner.name() == self.name && owner.address() == self.in_ring
+    }
+}
+
+impl GatewayNode {
+    /// This node alone reads the ring file now.
+    pub(crate) fn reads(&self, ring: &Arc<Ring>) {
+        give(&self.rings, ring);
+    }
+}
+
+/// What is no newer than what a node has is not adopted, as from a file.
+fn give(rings: &watch::Sender<Arc<Ring>>, ring: &Arc<Ring>) {
+    rings.send_if_modified(|own| {
+        let is_newer = ring.version() > own.version();
+        if is_newer {
+            *own = Arc::clone(ring);
+        }
+        is_newer
+    });
 }
 
 impl Cluster {
@@ -68,6 +109,22 @@ impl Cluster {
         change_gateway: ChangeGateway,
         change_topic_server: ChangeTopicServer,
     ) -> Self {
+        Self::start_all(gateways, topic_servers, false, change_gateway, change_topic_server).await
+    }
+
+    /// As [`Cluster::start`]; nodes also adopt rings that they hear of from others, and read the file when they hear of
+    /// a newer one (R1). Without this they have no rings but those that they are given.
+    pub(crate) async fn start_heeding_offers(gateways: usize, topic_servers: usize) -> Self {
+        Self::start_all(gateways, topic_servers, true, |_| {}, |_| {}).await
+    }
+
+    async fn start_all(
+        gateways: usize,
+        topic_servers: usize,
+        heeds_offers: bool,
+        change_gateway: ChangeGateway,
+        change_topic_server: ChangeTopicServer,
+    ) -> Self {
         let ports: Vec<_> = (0..topic_servers).map(|_| ReservedPort::new()).collect();
         let names = (b'a'..).map(|letter| format!("ts-{}", char::from(letter)));
         let named: Vec<_> = names.zip(ports.iter().map(|port| port.address)).collect();
@@ -75,8 +132,9 @@ impl Cluster {
         let ring = Ring::new(1, VIRTUAL_NODES, members.collect()).unwrap();
         let mut cluster = Self::nothing(ring, change_gateway, change_topic_server);
         cluster.ports = ports;
+        cluster.heeds_offers = heeds_offers;
         for (name, address) in named {
-            let node = cluster.topic_server_node(name, address).await;
+            let node = cluster.topic_server_node(name, address, None).await;
             cluster.topic_servers.push(node);
         }
         for _ in 0..gateways {
@@ -103,8 +161,29 @@ impl Cluster {
             gateways: Vec::new(),
             change_gateway,
             change_topic_server,
+            heeds_offers: false,
             ports: Vec::new(),
         }
+    }
+
+    /// The ring of a node that starts; if it heeds what others know, it does so on these threads.
+    fn feed(&self, runtime: &Runtime, shutdown: &Shutdown) -> (watch::Sender<Arc<Ring>>, Feed) {
+        let (rings, receiver) = watch::channel(self.ring());
+        if !self.heeds_offers {
+            return (rings, Feed::without_offers(receiver));
+        }
+        let (offers, mut offered) = Offers::new();
+        let (adopting, file, mut reload) = (rings.clone(), self.rings.subscribe(), shutdown.reload.clone());
+        runtime.spawn(async move {
+            loop {
+                let ring = tokio::select! {
+                    ring = offered.next() => ring,
+                    Ok(()) = reload.changed() => Arc::clone(&file.borrow()),
+                };
+                give(&adopting, &ring);
+            }
+        });
+        (rings, Feed { rings: receiver, offers })
     }
 
     fn reserve(&mut self) -> SocketAddr {
@@ -114,22 +193,24 @@ impl Cluster {
         address
     }
 
-    async fn topic_server_node(&self, name: String, address: SocketAddr) -> TopicServerNode {
+    /// With `listen`, as with the flag of this name: the address comes from there and not from the ring.
+    async fn topic_server_node(
+        &self,
+        name: String,
+        address: SocketAddr,
+        listen: Option<SocketAddr>,
+    ) -> TopicServerNode {
         let (runtime, listener) = Node::listen(address).await;
         let mut settings = settings::topic_server(&name);
+        settings.listen = listen;
         (self.change_topic_server)(&mut settings);
         let (shutdown, metrics) = (Shutdown::manual(), Arc::default());
-        let rings = self.rings.subscribe();
-        let server = TopicServer::new(
-            settings,
-            rings,
-            Arc::clone(&self.rules),
-            Arc::clone(&metrics),
-            shutdown.clone(),
-        );
+        let (rings, feed) = self.feed(&runtime, &shutdown);
+        let server =
+            TopicServer::new(settings, feed, Arc::clone(&self.rules), Arc::clone(&metrics), shutdown.clone());
         let run = move || async move { server.run(listener).await.unwrap() };
         let node = Node::run(runtime, shutdown, run);
-        TopicServerNode { name, address, node, metrics }
+        TopicServerNode { name, address, in_ring: address.to_string(), node, metrics, rings }
     }
 
     async fn add_gateway(&mut self) {
@@ -143,12 +224,12 @@ impl Cluster {
         let mut settings = settings::gateway(&address.to_string());
         (self.change_gateway)(&mut settings);
         let (shutdown, metrics) = (Shutdown::manual(), Arc::default());
-        let rings = self.rings.subscribe();
+        let (rings, feed) = self.feed(&runtime, &shutdown);
         let rules = Arc::clone(&self.rules);
-        let gateway = Gateway::new(settings, rings, rules, Arc::clone(&metrics), shutdown.clone());
+        let gateway = Gateway::new(settings, feed, rules, Arc::clone(&metrics), shutdown.clone());
         let ready = Box::new(gateway.readiness());
         let node = Node::run(runtime, shutdown, move || gateway.run(listener));
-        GatewayNode { address, node, metrics, ready }
+        GatewayNode { address, node, metrics, ready, rings }
     }
 
     /// Kills a topic server.
@@ -160,14 +241,26 @@ impl Cluster {
     pub(crate) async fn restart_topic_server(&mut self, index: usize) {
         let (name, address) = (self.topic_servers[index].name.clone(), self.topic_servers[index].address);
         self.topic_servers[index].node.kill().await;
-        self.topic_servers[index] = self.topic_server_node(name, address).await;
+        let in_ring = std::mem::take(&mut self.topic_servers[index].in_ring);
+        let node = self.topic_server_node(name, address, Some(address)).await;
+        self.topic_servers[index] = TopicServerNode { in_ring, ..node };
     }
 
     /// Starts a topic server that the ring may or may not have, and returns its index.
     pub(crate) async fn add_topic_server(&mut self, name: &str) -> usize {
         let address = self.reserve();
-        let node = self.topic_server_node(name.to_owned(), address).await;
+        let node = self.topic_server_node(name.to_owned(), address, Some(address)).await;
         self.topic_servers.push(node);
+        self.topic_servers.len() - 1
+    }
+
+    /// A topic server that does not run yet, and its index: [`Cluster::restart_topic_server`] starts it.
+    pub(crate) fn plan_topic_server(&mut self, name: &str) -> usize {
+        let address = self.reserve();
+        let (node, metrics) = (Node::not_running(), Arc::default());
+        let rings = watch::channel(self.ring()).0;
+        let (name, in_ring) = (name.to_owned(), address.to_string());
+        self.topic_servers.push(TopicServerNode { name, address, in_ring, node, metrics, rings });
         self.topic_servers.len() - 1
     }
 
@@ -193,13 +286,33 @@ impl Cluster {
 
     /// Gives all nodes the next version of the ring, with these topic servers in it.
     pub(crate) fn edit_ring(&self, indices: &[usize]) {
-        let member = |index: &usize| {
+        let members: Vec<_> = indices.iter().map(|index| (*index, 1)).collect();
+        self.edit_weights(&members);
+    }
+
+    /// Gives all nodes the next version of the ring, with these topic servers of these weights in it.
+    pub(crate) fn edit_weights(&self, members: &[(usize, u32)]) {
+        self.write_ring(members);
+        self.all_read();
+    }
+
+    /// The next version of the ring, with these topic servers of these weights in it. No node has read it yet.
+    pub(crate) fn write_ring(&self, members: &[(usize, u32)]) -> Arc<Ring> {
+        let member = |(index, weight): &(usize, u32)| {
             let server = &self.topic_servers[*index];
-            Member::new(&server.name, server.address.to_string(), 1)
+            Member::new(&server.name, &server.in_ring, *weight)
         };
-        let members = indices.iter().map(member).collect();
-        let ring = Ring::new(self.ring().version() + 1, VIRTUAL_NODES, members).unwrap();
-        self.rings.send_replace(Arc::new(ring));
+        let members = members.iter().map(member).collect();
+        let ring = Arc::new(Ring::new(self.ring().version() + 1, VIRTUAL_NODES, members).unwrap());
+        self.rings.send_replace(Arc::clone(&ring));
+        ring
+    }
+
+    /// All nodes have the newest ring.
+    pub(crate) fn all_read(&self) {
+        let ring = self.ring();
+        self.topic_servers.iter().for_each(|server| server.reads(&ring));
+        self.gateways.iter().for_each(|gateway| gateway.reads(&ring));
     }
 
     /// Gives all gateways the rules of this config file.

@@ -35,6 +35,7 @@ pub(crate) fn hello(ring: &Ring, member: &str, address: SocketAddr, incarnation:
         address: address.to_string(),
         ring_version: ring.version(),
         ring_digest: ring.digest(),
+        previous_rings: Vec::new(),
     }
 }
 

@@ -92,7 +92,7 @@ impl FakeLink {
         loop {
             match self.received.next() {
                 Some(FromGateway::Ping(id)) => self.send(vec![FromTopicServer::Pong(id)]).await,
-                Some(FromGateway::Pong(_)) => {}
+                Some(FromGateway::Pong(_) | FromGateway::Sees(_)) => {}
                 Some(item) => return Some(item),
                 None => {
                     let items = self.from.message().await.ok()??.items.into_iter();

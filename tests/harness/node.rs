@@ -43,6 +43,11 @@ impl Node {
         Self { runtime: Some(runtime), task: Some(task), shutdown }
     }
 
+    /// One that runs later, in another's place.
+    pub(crate) fn not_running() -> Self {
+        Self { runtime: None, task: None, shutdown: Shutdown::manual() }
+    }
+
     /// Kills it. When this returns, its port is free and its connections are closed.
     pub(crate) async fn kill(&mut self) {
         if let Some(runtime) = self.runtime.take() {

@@ -6,6 +6,7 @@ mod broken_output;
 mod config_file;
 mod dev;
 mod ring_command;
+mod ring_edits;
 mod ring_file;
 mod settings;
 mod signals;

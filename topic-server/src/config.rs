@@ -1,5 +1,6 @@
 //! All settings of a topic server: names, defaults, bounds and help in one table.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use campanile_process::settings::{Kind, Resolver, Setting};
@@ -60,6 +61,11 @@ pub struct Settings {
     pub max_topics: usize,
     /// Bytes of the histories of all topics.
     pub history_memory: usize,
+    /// The address that was given to listen on in place of the ring's.
+    pub listen: Option<SocketAddr>,
+    /// When it is told to end, it waits so long for an edit of the ring that was made just before: it may say that its
+    /// topics are to be handed over first.
+    pub edit_grace: Duration,
     /// How long an orderly end may take.
     pub drain: Duration,
 }
@@ -72,6 +78,8 @@ impl Settings {
             link_outbox: to_usize(resolver.bytes("link-outbox")),
             max_topics: to_usize(resolver.count("max-topics")),
             history_memory: to_usize(resolver.bytes("history-memory")),
+            listen: None,
+            edit_grace: Duration::ZERO,
             drain,
         }
     }

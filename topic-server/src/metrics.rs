@@ -38,8 +38,18 @@ pub struct Metrics {
     pub history_bytes: Gauge,
     /// Histories that gave way because all together were too large.
     pub histories_evicted: Counter,
-    /// Topics given up because a newer ring names another server.
+    /// Topics handed over to another server, which has confirmed it.
     pub topics_moved: Counter,
+    /// Topics taken over from another server with their state.
+    pub topics_taken: Counter,
+    /// Topics that are to be handed over, or are without a confirmation.
+    pub handoffs_open: Gauge,
+    /// Topics that were given away and went on here.
+    pub handoffs_taken_back: Counter,
+    /// Topics that began a new epoch because whoever held them was out of reach.
+    pub handoffs_forced: Counter,
+    /// Links to other topic servers that are up.
+    pub peer_links: Gauge,
     /// Version of the newest ring.
     pub ring_version: Gauge,
     /// Ring files that were refused.
@@ -92,10 +102,31 @@ impl Metrics {
             "Histories that gave way because all together were too large",
             self.histories_evicted.clone(),
         );
+        registry.register("topics_moved", "Topics handed over to another server", self.topics_moved.clone());
         registry.register(
-            "topics_moved",
-            "Topics given up because a newer ring names another server",
-            self.topics_moved.clone(),
+            "topics_taken",
+            "Topics taken over from another server with their state",
+            self.topics_taken.clone(),
+        );
+        registry.register(
+            "handoffs_open",
+            "Topics that are to be handed over or without a confirmation",
+            self.handoffs_open.clone(),
+        );
+        registry.register(
+            "handoffs_taken_back",
+            "Topics that were given away and went on here",
+            self.handoffs_taken_back.clone(),
+        );
+        registry.register(
+            "handoffs_forced",
+            "Topics that began a new epoch because whoever held them was out of reach",
+            self.handoffs_forced.clone(),
+        );
+        registry.register(
+            "peer_links",
+            "Links opened to other topic servers that are up",
+            self.peer_links.clone(),
         );
         registry.register("ring_version", "Version of the newest ring", self.ring_version.clone());
         registry.register("rings_refused", "Ring files refused", self.rings_refused.clone());

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use campanile_proto::planted::{Fault, planted};
 use campanile_proto::{Epoch, Message};
 
 use crate::client::outbox::{Item, Resumed};
@@ -197,7 +198,7 @@ impl CatchUp {
         let client = behind.listener.client.clone();
         let tell = |item| effects.push(Effect::Tell(client.clone(), item));
         behind.cursor = self.replay.give(topic, &behind.listener, behind.cursor, tell);
-        if behind.cursor == last {
+        if behind.cursor == last || planted(Fault::LiveTooEarly) {
             live.extend(self.behind.remove(&id).map(|behind| behind.listener));
         } else {
             behind.stepping = true;

@@ -9,7 +9,7 @@ use crate::hub::state::Listener;
 
 /// Queues the message for every listener. Runs under the topic's lock, so that each client's outbox gets the
 /// topic's messages in order.
-pub(crate) fn fan_out(topic: &[u8], listeners: &[Listener], message: &Message, offset: u64) {
+pub fn fan_out(topic: &[u8], listeners: &[Listener], message: &Message, offset: u64) {
     let mut encoded: [Option<Bytes>; CODECS] = Default::default();
     for listener in listeners {
         let body = match encoded.get_mut(listener.codec.index()) {

@@ -2,18 +2,21 @@
 //!
 //! In the order of a message's way: [`publish`] carries a message to its owner, [`table`] finds topics and runs their
 //! rules, [`state`] holds the rules of one, [`effect`] is what these take and give, `fanout` hands one delivery to
-//! every listener. `catch_up` is for listeners that are behind, [`replay`] for what they missed. `slots` numbers
-//! topics, [`reason`] lists why something was not done.
+//! every listener. `binding` says which topic server and link a topic's requests go to, `unanswered` holds what it has
+//! published. `catch_up` is for listeners that are behind, [`replay`] for what they missed. `slots` numbers topics,
+//! [`reason`] lists why something was not done.
 
+pub(crate) mod binding;
 pub(crate) mod catch_up;
 pub mod codec;
 pub mod effect;
-pub(crate) mod fanout;
+pub mod fanout;
 pub mod publish;
 pub mod reason;
 pub mod replay;
 pub(crate) mod slots;
 pub mod state;
 pub mod table;
+pub(crate) mod unanswered;
 
 pub use table::{Hub, Joined};

@@ -61,6 +61,8 @@ struct Way {
     sending: u64,
     /// Copies that were handed over and not refused.
     copies: u32,
+    /// The newest sending was handed over, and its answer is still to come on that link.
+    awaited: bool,
     /// The epoch under which it was handed over first, if that was known.
     epoch: Option<Epoch>,
 }
@@ -132,7 +134,7 @@ impl Pending {
             origin,
             budget: Arc::clone(budget),
             cost,
-            way: Mutex::new(Way { state: State::Queued, sending: 0, copies: 0, epoch: None }),
+            way: Mutex::new(Way { state: State::Queued, sending: 0, copies: 0, awaited: false, epoch: None }),
         }))
     }
 
@@ -145,7 +147,30 @@ impl Pending {
     pub fn send_anew(&self) -> u64 {
         let mut way = self.way.lock();
         way.sending += 1;
+        way.awaited = false;
         way.sending
+    }
+
+    /// What has not left a queue yet stays here; what was handed over is still answered.
+    pub fn recall(&self) {
+        self.way.lock().sending += 1;
+    }
+
+    /// Whether the answer to the newest sending is still to come: it was handed over, and not refused.
+    pub fn is_awaited(&self) -> bool {
+        self.way.lock().awaited
+    }
+
+    /// The topic went over to another process, which knows what became of the copies at the one before: from here on
+    /// it may be handed to that one, as a re-send. `false` if it is not known under which epoch it was handed over:
+    /// then nobody could tell a new life of the topic from the old one.
+    pub fn pass_to(&self, successor: Incarnation) -> bool {
+        let mut way = self.way.lock();
+        let passes = matches!(way.state, State::Handed(_)) && way.epoch.is_some();
+        if passes {
+            way.state = State::Handed(successor);
+        }
+        passes
     }
 
     /// The link's writer takes a sending: from here on it may have happened. `false` if it must not leave: it was
@@ -162,6 +187,7 @@ impl Pending {
         }
         way.state = State::Handed(owner);
         way.copies += 1;
+        way.awaited = true;
         true
     }
 
@@ -178,15 +204,26 @@ impl Pending {
         self.way.lock().copies > 1
     }
 
-    /// The owner has said of one copy that it did not run it. If that was the only one, the publish waits again, as
-    /// if it had never left; the budget is not asked again, since it was admitted once.
+    /// The owner has said of the newest sending that it did not run it. If that was the only copy, the publish waits
+    /// again, as if it had never left; the budget is not asked again, since it was admitted once.
     pub fn take_back(&self) {
         let mut way = self.way.lock();
+        way.awaited = false;
+        way.sending += 1;
+        self.forget_copy(&mut way);
+    }
+
+    /// The same of an older sending, whose answer has come late.
+    pub fn take_back_older(&self) {
+        self.forget_copy(&mut self.way.lock());
+    }
+
+    fn forget_copy(&self, way: &mut Way) {
         if matches!(way.state, State::Handed(_)) {
-            way.sending += 1;
             way.copies = way.copies.saturating_sub(1);
             if way.copies == 0 {
                 way.state = State::Queued;
+                way.epoch = None;
                 self.budget.used.fetch_add(self.cost, Ordering::Relaxed);
             }
         }

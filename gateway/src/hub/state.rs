@@ -1,19 +1,23 @@
 //! One topic at one gateway: who listens here, where its requests go, what waits for an answer. Command in, effects
 //! out: no task, no clock, no link. Whoever holds the topic's lock carries the effects out before letting go of it.
 
-use std::collections::VecDeque;
+mod requests;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use campanile_proto::{Epoch, Found, Message, Refusal, Subscription};
+use campanile_proto::planted::{Fault, planted};
+use campanile_proto::{Epoch, Found, Incarnation, Message, Refusal, Subscription};
 
+use crate::hub::binding::Binding;
 use crate::hub::catch_up::CatchUp;
 pub use crate::hub::effect::{
     Counted, Delivery, Effect, Life, LinkView, Listener, MemberId, Request, Routes, Start,
 };
 use crate::hub::publish::Pending;
 use crate::hub::reason::Reason;
+use crate::hub::unanswered::Unanswered;
 
 /// How long a topic stays subscribed after its last listener has left: a flap then costs nothing.
 pub const LINGER: Duration = Duration::from_secs(1);
@@ -33,9 +37,8 @@ pub struct Topic {
     name: Bytes,
     slot: u32,
     generation: u32,
-    member: MemberId,
-    /// The link on which the subscription was made and the unanswered publishes were sent.
-    link: Option<u64>,
+    /// Where its requests go.
+    binding: Binding,
     subscription: Option<Subscribing>,
     /// Position of the last delivery.
     position: Option<(Epoch, u64)>,
@@ -45,10 +48,9 @@ pub struct Topic {
     joins: Vec<Join>,
     /// Those behind the topic, who are being given what they missed.
     catch_up: CatchUp,
-    /// Without an answer, in the order of their numbers.
-    publishes: VecDeque<Arc<Pending>>,
-    /// Not asked for anything before.
-    hold_until: Option<Instant>,
+    publishes: Unanswered,
+    /// The process that took the topic over with its publish windows, by the last holder's word (L5).
+    successor: Option<Incarnation>,
     /// Kept until then, even without listeners.
     keep_until: Instant,
     wake_at: Option<Instant>,
@@ -74,16 +76,15 @@ impl Topic {
             name,
             slot,
             generation,
-            member,
-            link: None,
+            binding: Binding::new(member),
             subscription: None,
             position: None,
             epoch: None,
             listeners: Vec::new(),
             joins: Vec::new(),
             catch_up: CatchUp::default(),
-            publishes: VecDeque::new(),
-            hold_until: None,
+            publishes: Unanswered::default(),
+            successor: None,
             keep_until: now,
             wake_at: None,
         }
@@ -101,7 +102,7 @@ impl Topic {
 
     /// The member that its requests go to.
     pub fn member(&self) -> MemberId {
-        self.member
+        self.binding.member()
     }
 
     /// Where the topic stands, once it is subscribed.
@@ -122,12 +123,13 @@ impl Topic {
         self.keep_until = now + LINGER;
         let id = listener.id;
         self.joins.push(Join { listener, start, deadline });
-        let view = self.bind(now, routes, effects);
-        if self.subscription.is_none() {
-            self.subscribe(view, effects);
-        } else if self.is_live(view) {
-            self.admit(effects);
-            self.advance_one(id, effects);
+        if let Some(view) = self.bind(now, routes, effects) {
+            if self.subscription.is_none() {
+                self.subscribe(view, effects);
+            } else if self.is_confirmed() {
+                self.admit(effects);
+                self.advance_one(id, effects);
+            }
         }
         // Whoever goes live is the last of the listeners.
         if self.listeners.last().is_none_or(|listener| listener.id != id) {
@@ -167,12 +169,10 @@ impl Topic {
         self.keep_until = now + LINGER;
         let deadline = pending.deadline;
         // Bound before it is queued, or a new link would send it twice.
-        let view = self.bind(now, routes, effects);
-        self.publishes.push_back(pending);
-        if let Some(link) = view.up
-            && self.link == Some(link)
-        {
-            self.send_publish(link, self.publishes.len() - 1, effects);
+        let bound = self.bind(now, routes, effects);
+        self.publishes.push(pending);
+        if let Some(view) = bound {
+            self.send_publish(view, self.publishes.len() - 1, effects);
         }
         self.wake_by(deadline, effects);
     }
@@ -195,6 +195,7 @@ impl Topic {
             return effects.push(Effect::Count(Counted::Stale));
         }
         self.subscription = Some(Subscribing { number, confirmed: true });
+        self.successor = None;
         self.catch_up.restart();
         match self.position {
             // Whoever listened goes on where the topic broke off.
@@ -233,21 +234,19 @@ impl Topic {
         reason: Refusal,
         link: LinkView,
         now: Instant,
+        routes: &dyn Routes,
         effects: &mut Vec<Effect>,
     ) {
         if !self.is_current(number, link) {
             return;
         }
-        self.subscription = None;
-        self.link = None;
-        if reason == Refusal::Overloaded {
+        let is_full = reason == Refusal::Overloaded;
+        if is_full {
             for join in self.joins.drain(..) {
                 effects.push(join.listener.failed(Reason::Overloaded));
             }
-            self.hold(now + ASK_FULL_AGAIN, effects);
-        } else {
-            self.hold(now + ASK_AGAIN, effects);
         }
+        self.part(if is_full { ASK_FULL_AGAIN } else { ASK_AGAIN }, now, routes, effects);
     }
 
     /// A message has come. It counts only on the link that its subscription is bound to (L3).
@@ -263,7 +262,7 @@ impl Topic {
             effects.push(Effect::Count(Counted::Stale));
             return Delivery::Drop;
         };
-        if offset == last + 1 {
+        if offset == last + 1 || planted(Fault::AnyOffset) {
             self.position = Some((epoch, offset));
             self.catch_up.live(offset, message);
             return Delivery::FanOut;
@@ -309,34 +308,61 @@ impl Topic {
     }
 
     /// A publish got its offset.
-    pub fn published(&mut self, number: u64, epoch: Epoch, offset: u64, effects: &mut Vec<Effect>) {
-        self.epoch = Some(epoch);
-        if let Some(pending) = self.take_publish(number) {
+    pub fn published(
+        &mut self,
+        number: u64,
+        (epoch, offset): (Epoch, u64),
+        link: LinkView,
+        now: Instant,
+        routes: &dyn Routes,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.binding.is_on(link) {
+            self.epoch = Some(epoch);
+        }
+        if let Some(pending) = self.publishes.take(number) {
             effects.push(Effect::Answer(pending, Ok((epoch, offset))));
         }
+        self.leave_if_done(now, routes, effects);
     }
 
     /// A publish was refused.
-    pub fn publish_refused(&mut self, number: u64, reason: Refusal, now: Instant, effects: &mut Vec<Effect>) {
-        if reason == Refusal::NotOwner {
-            // It did not happen: it waits for the owner, wherever that is, until its time is up.
-            if let Ok(index) = self.publishes.binary_search_by_key(&number, |pending| pending.number) {
-                self.publishes[index].take_back();
-                self.subscription = None;
-                self.link = None;
-                self.hold(now + ASK_AGAIN, effects);
+    pub fn publish_refused(
+        &mut self,
+        number: u64,
+        reason: Refusal,
+        link: LinkView,
+        now: Instant,
+        routes: &dyn Routes,
+        effects: &mut Vec<Effect>,
+    ) {
+        let is_here = self.binding.is_on(link);
+        let Some(pending) = self.publishes.get(number) else { return };
+        match reason {
+            Refusal::NotOwner if is_here => {
+                // It did not happen: it waits for the owner, wherever that is, until its time is up.
+                pending.take_back();
+                return self.part(ASK_AGAIN, now, routes, effects);
             }
-        } else if let Some(pending) = self.take_publish(number) {
-            // The refusal of one copy says nothing of another, which may have run.
-            let reason = if pending.is_resent() { Reason::Unanswered } else { Reason::of_refusal(reason) };
-            effects.push(Effect::Answer(pending, Err(reason)));
+            // The topic is elsewhere by now, and so is the copy that counts.
+            _ if !is_here && reason != Refusal::UnknownOutcome => {
+                pending.take_back_older();
+                return self.send_after_all(number, routes, effects);
+            }
+            _ => {}
         }
+        // The refusal of one copy says nothing of another, which may have run.
+        let reason = if pending.is_resent() { Reason::Unanswered } else { Reason::of_refusal(reason) };
+        effects.extend(self.publishes.take(number).map(|pending| Effect::Answer(pending, Err(reason))));
+        self.leave_if_done(now, routes, effects);
     }
 
-    /// The holder has given the topic up; nothing follows under this subscription (H8).
+    /// The holder has given the topic up, to the process `to` as far as that is known; nothing follows under this
+    /// subscription (H8).
     pub fn moved(
         &mut self,
         number: Subscription,
+        to: Option<Incarnation>,
         link: LinkView,
         now: Instant,
         routes: &dyn Routes,
@@ -346,16 +372,8 @@ impl Topic {
             return effects.push(Effect::Count(Counted::Stale));
         }
         effects.push(Effect::Count(Counted::Moved));
-        self.subscription = None;
-        self.link = None;
-        let asked = self.publishes.iter().any(|pending| pending.handed_to().is_some());
-        if asked || routes.owner(&self.name) == self.member {
-            // Its answers to publishes are right behind: what it refused can still go to its successor. Or it has
-            // read the new ring, and we have not yet.
-            self.hold(now + ASK_AGAIN, effects);
-        } else {
-            self.bind(now, routes, effects);
-        }
+        self.successor = to;
+        self.part(ASK_AGAIN, now, routes, effects);
     }
 
     /// Time has passed. `at` is the time that was asked for with [`Effect::Wake`].
@@ -371,8 +389,8 @@ impl Topic {
         }
         self.wake_at = None;
         self.expire(now, effects);
-        if self.hold_until.is_some_and(|until| until <= now) {
-            self.hold_until = None;
+        self.leave_if_done(now, routes, effects);
+        if self.binding.hold_until().is_some_and(|until| until <= now) {
             self.bind(now, routes, effects);
         }
         if !self.is_wanted() && self.keep_until <= now {
@@ -384,8 +402,8 @@ impl Topic {
         let next = [
             self.joins.first().map(|join| join.deadline),
             self.catch_up.deadline(),
-            self.publishes.front().map(|pending| pending.deadline),
-            self.hold_until,
+            self.publishes.deadline(),
+            self.binding.hold_until(),
             (!self.is_wanted() && self.keep_until > now).then_some(self.keep_until),
         ];
         if let Some(next) = next.into_iter().flatten().min() {
@@ -400,16 +418,13 @@ impl Topic {
     }
 
     fn is_current(&self, number: Subscription, link: LinkView) -> bool {
-        link.member == self.member
-            && link.up.is_some()
-            && link.up == self.link
-            && self.subscription.is_some_and(|subscription| subscription.number == number)
+        let is_own =
+            |own: Subscription| own == number || (planted(Fault::AnyGeneration) && own.slot == number.slot);
+        self.binding.is_on(link) && self.subscription.is_some_and(|subscription| is_own(subscription.number))
     }
 
-    fn is_live(&self, view: LinkView) -> bool {
-        view.up.is_some()
-            && view.up == self.link
-            && self.subscription.is_some_and(|subscription| subscription.confirmed)
+    fn is_confirmed(&self) -> bool {
+        self.subscription.is_some_and(|subscription| subscription.confirmed)
     }
 
     /// Whoever waits for the subscription listens from here on, or catches up first.
@@ -442,102 +457,7 @@ impl Topic {
     }
 
     fn confirmed_position(&self) -> Option<(Epoch, u64)> {
-        self.position.filter(|_| self.subscription.is_some_and(|subscription| subscription.confirmed))
-    }
-
-    fn read(&mut self, wanted: Option<(Epoch, u64)>, effects: &mut Vec<Effect>) {
-        if let (Some((epoch, from)), Some(Subscribing { number, .. }), Some(link)) =
-            (wanted, self.subscription, self.link)
-        {
-            let request = Request::Read(number, epoch, from);
-            effects.push(Effect::Send { member: self.member, link, request });
-        }
-    }
-
-    /// Finds the member and the link that the topic's requests go to. A topic with a subscription or unanswered
-    /// publishes stays with its holder until that says `Moved`, or until its link is down and the ring names
-    /// another (H8, H9).
-    fn bind(&mut self, now: Instant, routes: &dyn Routes, effects: &mut Vec<Effect>) -> LinkView {
-        let mut view = routes.view(self.member);
-        let here = view.up.is_some() && view.up == self.link;
-        if !here || (self.subscription.is_none() && self.publishes.is_empty()) {
-            let owner = routes.owner(&self.name);
-            if owner != self.member {
-                self.member = owner;
-                self.link = None;
-                self.subscription = None;
-                view = routes.view(owner);
-            }
-        }
-        let held = self.hold_until.is_some_and(|until| until > now);
-        if view.up.is_some() && view.up != self.link && !held {
-            self.set_up(view, effects);
-        }
-        view
-    }
-
-    /// Makes everything anew on a link: first the publishes that may have run, in order, then the subscription, so
-    /// that a client's reply still comes before its own event (L5); then those that have never left, which run when
-    /// the topic is subscribed, so that their events come back.
-    fn set_up(&mut self, view: LinkView, effects: &mut Vec<Effect>) {
-        let Some(link) = view.up else { return };
-        self.link = Some(link);
-        self.subscription = None;
-        self.catch_up.restart();
-        // Another process cannot know what became of what was handed to the one before.
-        self.publishes.retain(|pending| {
-            let lost = pending.handed_to().is_some_and(|owner| owner != view.owner);
-            if lost {
-                effects.push(Effect::Answer(Arc::clone(pending), Err(Reason::Unanswered)));
-            }
-            !lost
-        });
-        let handed = self.publishes.iter().rposition(|pending| pending.handed_to().is_some());
-        let first_unsent = handed.map_or(0, |last| last + 1);
-        for index in 0..first_unsent {
-            self.send_publish(link, index, effects);
-        }
-        if self.is_wanted() {
-            self.subscribe(view, effects);
-        }
-        for index in first_unsent..self.publishes.len() {
-            self.send_publish(link, index, effects);
-        }
-    }
-
-    fn send_publish(&self, link: u64, index: usize, effects: &mut Vec<Effect>) {
-        let Some(pending) = self.publishes.get(index).cloned() else {
-            return;
-        };
-        let resend_epoch = pending.handed_to().and(pending.epoch());
-        pending.note_epoch(self.epoch);
-        let settled_below = self.publishes.front().map_or(pending.number, |first| first.number);
-        let sending = pending.send_anew();
-        let request = Request::Publish { pending, sending, settled_below, resend_epoch };
-        effects.push(Effect::Send { member: self.member, link, request });
-    }
-
-    fn subscribe(&mut self, view: LinkView, effects: &mut Vec<Effect>) {
-        if let Some(link) = view.up
-            && self.link == Some(link)
-        {
-            self.generation = self.generation.wrapping_add(1);
-            let number = Subscription { slot: self.slot, generation: self.generation };
-            self.subscription = Some(Subscribing { number, confirmed: false });
-            let request = Request::Subscribe(number, self.name.clone());
-            effects.push(Effect::Send { member: self.member, link, request });
-        }
-    }
-
-    fn unsubscribe(&mut self, routes: &dyn Routes, effects: &mut Vec<Effect>) {
-        let view = routes.view(self.member);
-        if let Some(Subscribing { number, .. }) = self.subscription.take()
-            && let Some(link) = view.up
-            && self.link == Some(link)
-        {
-            effects.push(Effect::Send { member: self.member, link, request: Request::Unsubscribe(number) });
-        }
-        self.position = None;
+        self.position.filter(|_| self.is_confirmed())
     }
 
     /// Answers everything whose time is up.
@@ -550,29 +470,10 @@ impl Topic {
             goes_on
         });
         self.catch_up.expire(now, effects);
-        while self.publishes.front().is_some_and(|pending| pending.deadline <= now) {
-            if let Some(pending) = self.publishes.pop_front() {
-                let reason = pending.give_up();
-                effects.push(Effect::Answer(pending, Err(reason)));
-            }
+        while let Some(pending) = self.publishes.take_expired(now) {
+            let reason = pending.give_up();
+            effects.push(Effect::Answer(pending, Err(reason)));
         }
-    }
-
-    /// Takes out a publish that has its answer. Copies that still wait in an outbox stay there.
-    fn take_publish(&mut self, number: u64) -> Option<Arc<Pending>> {
-        // Answers come in order, but for those that were refused.
-        let index = match self.publishes.front() {
-            Some(first) if first.number == number => 0,
-            _ => self.publishes.binary_search_by_key(&number, |pending| pending.number).ok()?,
-        };
-        let pending = self.publishes.remove(index)?;
-        pending.send_anew();
-        Some(pending)
-    }
-
-    fn hold(&mut self, until: Instant, effects: &mut Vec<Effect>) {
-        self.hold_until = Some(until);
-        self.wake_by(until, effects);
     }
 
     fn wake_by(&mut self, at: Instant, effects: &mut Vec<Effect>) {

@@ -1,5 +1,5 @@
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use campanile_proto::{Encoding, Incarnation};
 
@@ -228,7 +228,14 @@ impl World {
 
     fn refused(&mut self, generation: u32, reason: Refusal) {
         let view = self.view();
-        self.topic.subscribe_refused(number(generation), reason, view, self.now, &mut self.effects);
+        self.topic.subscribe_refused(
+            number(generation),
+            reason,
+            view,
+            self.now,
+            &self.map,
+            &mut self.effects,
+        );
     }
 
     fn deliver(&mut self, generation: u32, offset: u64) -> Delivery {
@@ -242,16 +249,25 @@ impl World {
     }
 
     fn moved(&mut self, generation: u32) {
+        self.moved_to(generation, None);
+    }
+
+    fn moved_to(&mut self, generation: u32, to: Option<Incarnation>) {
         let view = self.view();
-        self.topic.moved(number(generation), view, self.now, &self.map, &mut self.effects);
+        self.topic.moved(number(generation), to, view, self.now, &self.map, &mut self.effects);
     }
 
     fn published(&mut self, number: u64, offset: u64) {
-        self.topic.published(number, EPOCH, offset, &mut self.effects);
+        let position = (EPOCH, offset);
+        self.topic.published(number, position, self.view(), self.now, &self.map, &mut self.effects);
     }
 
     fn publish_refused(&mut self, number: u64, reason: Refusal) {
-        self.topic.publish_refused(number, reason, self.now, &mut self.effects);
+        self.publish_refused_on(number, reason, self.view());
+    }
+
+    fn publish_refused_on(&mut self, number: u64, reason: Refusal, link: LinkView) {
+        self.topic.publish_refused(number, reason, link, self.now, &self.map, &mut self.effects);
     }
 
     /// Wakes the topic at the time that it asked for.
@@ -621,43 +637,59 @@ fn a_refused_publish_that_finds_no_owner_in_time_did_not_happen() {
     assert_eq!(world.budget.used(), 0);
 }
 
-/// The refusal answers the first sending; the second is under way, and may run.
+/// The refusal answers the copy on a link that is over; the other one is under way, and may run.
 #[test]
-fn a_late_refusal_of_the_first_sending_does_not_make_the_second_unsent() {
-    let mut world = World::linked();
-    world.join(1);
+fn a_late_refusal_of_an_older_copy_says_nothing_of_the_newer_one() {
+    for refusal in [Refusal::NotOwner, Refusal::Draining, Refusal::Overloaded, Refusal::StaleNumber] {
+        let mut world = World::listening(0);
+        world.publish(5);
+        world.hand_over();
+        let older = world.view();
+        world.map.up(A, 2, A_LIFE);
+        world.settle();
+        world.hand_over();
+        world.publish_refused_on(5, refusal, older);
+        assert_eq!(world.acts(), [], "{refusal:?}");
+        world.published(5, 1);
+        assert_eq!(world.acts(), [Out::Answer(5, Ok((EPOCH, 1)))]);
+    }
+}
+
+/// The topic server is ending, and its link takes nothing more. What it refused goes to its successor.
+#[test]
+fn what_an_ending_server_refuses_is_sent_to_the_next() {
+    let mut world = World::listening(0);
     world.publish(5);
     world.hand_over();
-    world.refused(11, Refusal::NotOwner);
-    world.wake();
-    world.hand_over();
-    world.publish_refused(5, Refusal::NotOwner);
-    world.out();
+    let ending = world.view();
     world.map.down(A);
     world.settle();
-    while !world.topic.publishes.is_empty() {
-        world.wake();
-    }
-    assert!(
-        world.acts().contains(&Out::Answer(5, Err(Reason::Unanswered))),
-        "handed over a second time, and that was not answered: unknown"
-    );
+    world.publish_refused_on(5, Refusal::NotOwner, ending);
+    assert_eq!(world.acts(), []);
+    world.map.owner.set(B);
+    world.map.up(B, 9, B_LIFE);
+    world.settle();
+    assert_eq!(world.acts(), [Out::Subscribe(B, 9, 12), Out::Publish(B, 9, 5, 5, None)]);
 }
 
 /// The topic went on to another owner; the queue to the one before must not bring it back to life there.
 #[test]
 fn a_publish_that_went_to_another_owner_does_not_leave_the_old_ones_queue() {
-    let mut world = World::linked();
+    let mut world = World::listening(0);
     world.publish(5);
     world.out();
     let (in_the_old_queue, sending) = world.sent.pop().expect("sent to A");
     world.map.owner.set(B);
     world.map.up(B, 9, B_LIFE);
-    world.publish_refused(5, Refusal::NotOwner);
-    world.wake();
-    assert_eq!(world.acts(), [Out::Publish(B, 9, 5, 5, None)]);
-    world.hand_over();
+    world.moved(11);
+    assert_eq!(
+        world.acts(),
+        [Out::Count(Counted::Moved), Out::Subscribe(B, 9, 12), Out::Publish(B, 9, 5, 5, None)],
+        "it never left: there is no answer to wait for"
+    );
     assert!(!in_the_old_queue.hand_to(A_LIFE, sending));
+    world.hand_over();
+    assert_eq!(in_the_old_queue.handed_to(), Some(B_LIFE));
 }
 
 /// The first sending may have run, and its answer is lost with link 1. Who refuses the second one, because it has
@@ -1004,10 +1036,189 @@ fn moved_waits_until_our_ring_names_another() {
     world.map.up(B, 9, B_LIFE);
     world.moved(11);
     assert_eq!(world.out(), [Out::Count(Counted::Moved), Out::Wake(50)]);
+    world.settle();
+    assert_eq!(world.out(), [], "links that come and go do not end the pause");
     world.map.owner.set(B);
     world.settle();
+    assert_eq!(world.acts(), [Out::Subscribe(B, 9, 12)], "at once");
     world.wake();
-    assert_eq!(world.acts(), [Out::Subscribe(B, 9, 12)]);
+    assert_eq!(world.acts(), []);
+}
+
+#[test]
+fn a_holder_that_gave_the_topic_up_is_asked_again_while_our_ring_names_it() {
+    let mut world = World::listening(3);
+    world.moved(11);
+    world.publish(1);
+    world.join(2);
+    assert_eq!(world.acts(), [Out::Count(Counted::Moved)]);
+    world.wake();
+    assert_eq!(world.acts(), [Out::Subscribe(A, 1, 12), Out::Publish(A, 1, 1, 1, None)]);
+}
+
+/// H9: the old owner still answers what it was handed, in order. Nothing goes to the new one before.
+#[test]
+fn after_moved_the_unanswered_publishes_go_first_and_new_ones_wait_behind_them() {
+    let mut world = World::listening(3);
+    for number in 1..=3 {
+        world.publish(number);
+    }
+    world.hand_over();
+    world.publish(4);
+    world.map.owner.set(B);
+    world.map.up(B, 9, B_LIFE);
+    world.out();
+    world.moved_to(11, Some(B_LIFE));
+    world.publish(5);
+    world.settle();
+    world.published(1, 4);
+    world.publish_refused(2, Refusal::NotOwner);
+    assert_eq!(
+        world.acts(),
+        [Out::Count(Counted::Moved), Out::Answer(1, Ok((EPOCH, 4)))],
+        "the third is not answered yet"
+    );
+    world.publish_refused(3, Refusal::NotOwner);
+    assert_eq!(
+        world.acts(),
+        [
+            Out::Subscribe(B, 9, 12),
+            Out::Publish(B, 9, 2, 2, None),
+            Out::Publish(B, 9, 3, 2, None),
+            Out::Publish(B, 9, 4, 2, None),
+            Out::Publish(B, 9, 5, 2, None),
+        ],
+        "at once, and none of them a re-send"
+    );
+}
+
+#[test]
+fn a_refused_subscription_waits_for_the_answers_to_publishes_too() {
+    let mut world = World::linked();
+    world.publish(1);
+    world.hand_over();
+    world.join(1);
+    world.map.owner.set(B);
+    world.map.up(B, 9, B_LIFE);
+    world.out();
+    world.refused(11, Refusal::NotOwner);
+    assert_eq!(world.acts(), []);
+    world.published(1, 1);
+    assert_eq!(world.acts(), [Out::Answer(1, Ok((EPOCH, 1))), Out::Subscribe(B, 9, 12)]);
+}
+
+#[test]
+fn a_holder_that_does_not_answer_is_left_when_the_publishes_time_is_up() {
+    let mut world = World::listening(3);
+    world.publish(1);
+    world.hand_over();
+    world.at(1000);
+    world.publish(2);
+    world.hand_over();
+    world.publish(3);
+    world.map.owner.set(B);
+    world.map.up(B, 9, B_LIFE);
+    world.moved(11);
+    world.at(5500);
+    world.publish(4);
+    world.out();
+    world.wake();
+    assert_eq!(world.acts(), [Out::Answer(1, Err(Reason::Unanswered))], "the second may still be answered");
+    world.wake();
+    let acts = world.acts();
+    assert_eq!(acts[0], Out::Answer(2, Err(Reason::Unanswered)));
+    assert_eq!(acts.last(), Some(&Out::Publish(B, 9, 4, 4, None)), "{acts:?}");
+}
+
+/// L5: the windows have moved with the topic, so that its new owner knows what became of them.
+#[test]
+fn what_is_unanswered_when_the_old_holders_link_breaks_goes_to_its_successor_as_a_resend() {
+    let mut world = World::listening(3);
+    world.publish(1);
+    world.publish(2);
+    world.hand_over();
+    world.moved_to(11, Some(B_LIFE));
+    world.publish(3);
+    world.map.owner.set(B);
+    world.map.down(A);
+    world.out();
+    world.map.up(B, 9, B_LIFE);
+    world.settle();
+    assert_eq!(
+        world.acts(),
+        [
+            Out::Publish(B, 9, 1, 1, Some(EPOCH)),
+            Out::Publish(B, 9, 2, 1, Some(EPOCH)),
+            Out::Subscribe(B, 9, 12),
+            Out::Publish(B, 9, 3, 1, None),
+        ]
+    );
+    world.hand_over();
+    world.published(1, 4);
+    world.publish_refused(2, Refusal::UnknownOutcome);
+    let answers = [Out::Answer(1, Ok((EPOCH, 4))), Out::Answer(2, Err(Reason::Unanswered))];
+    assert_eq!(world.acts(), answers);
+}
+
+/// Our ring still names the old holder, which is back first.
+#[test]
+fn an_old_holder_that_is_back_first_refuses_the_resends_and_its_successor_gets_them() {
+    let mut world = World::listening(3);
+    world.publish(1);
+    world.hand_over();
+    world.moved_to(11, Some(B_LIFE));
+    world.map.down(A);
+    world.settle();
+    world.map.up(A, 2, A_LIFE);
+    world.map.up(B, 9, B_LIFE);
+    world.at(50);
+    world.settle();
+    let again = [Out::Publish(A, 2, 1, 1, Some(EPOCH)), Out::Subscribe(A, 2, 12)];
+    assert_eq!(world.out()[2..], again);
+    for (pending, sending) in std::mem::take(&mut world.sent) {
+        pending.hand_to(A_LIFE, sending);
+    }
+    world.map.owner.set(B);
+    world.publish_refused(1, Refusal::NotOwner);
+    let onwards = [Out::Publish(B, 9, 1, 1, Some(EPOCH)), Out::Subscribe(B, 9, 13)];
+    assert_eq!(world.acts(), onwards);
+}
+
+#[test]
+fn nobody_but_the_successor_is_sent_what_the_old_holder_was_handed() {
+    for to in [None, Some(Incarnation(0xbb))] {
+        let mut world = World::listening(3);
+        world.publish(1);
+        world.hand_over();
+        world.moved_to(11, to);
+        world.map.owner.set(B);
+        world.map.down(A);
+        world.out();
+        world.map.up(B, 9, B_LIFE);
+        world.settle();
+        assert_eq!(
+            world.acts(),
+            [Out::Answer(1, Err(Reason::Unanswered)), Out::Subscribe(B, 9, 12)],
+            "{to:?}"
+        );
+    }
+}
+
+/// Nobody could tell a new life of the topic from the old one.
+#[test]
+fn a_publish_of_an_unknown_epoch_is_not_sent_to_the_successor() {
+    let mut world = World::linked();
+    world.join(1);
+    world.publish(1);
+    world.hand_over();
+    world.subscribed(11, EPOCH, 0);
+    world.moved_to(11, Some(B_LIFE));
+    world.map.owner.set(B);
+    world.map.down(A);
+    world.out();
+    world.map.up(B, 9, B_LIFE);
+    world.settle();
+    assert_eq!(world.acts(), [Out::Answer(1, Err(Reason::Unanswered)), Out::Subscribe(B, 9, 12)]);
 }
 
 #[test]

@@ -159,10 +159,14 @@ impl Hub {
                 });
             }
             FromTopicServer::Published { slot, number, epoch, offset } => {
-                self.at(slot, |_, topic, effects| topic.published(number, epoch, offset, effects));
+                self.at(slot, |_, topic, effects| {
+                    topic.published(number, (epoch, offset), link, now, &*self.links, effects);
+                });
             }
             FromTopicServer::PublishRefused { slot, number, reason } => {
-                self.at(slot, |_, topic, effects| topic.publish_refused(number, reason, now, effects));
+                self.at(slot, |_, topic, effects| {
+                    topic.publish_refused(number, reason, link, now, &*self.links, effects);
+                });
             }
             FromTopicServer::Subscribed { subscription, epoch, offset } => {
                 self.at_subscription(subscription, |topic, effects| {
@@ -171,12 +175,12 @@ impl Hub {
             }
             FromTopicServer::SubscribeRefused { subscription, reason } => {
                 self.at_subscription(subscription, |topic, effects| {
-                    topic.subscribe_refused(subscription, reason, link, now, effects);
+                    topic.subscribe_refused(subscription, reason, link, now, &*self.links, effects);
                 });
             }
-            FromTopicServer::Moved { subscription, .. } => {
+            FromTopicServer::Moved { subscription, to, .. } => {
                 self.at_subscription(subscription, |topic, effects| {
-                    topic.moved(subscription, link, now, &*self.links, effects);
+                    topic.moved(subscription, to, link, now, &*self.links, effects);
                 });
             }
             FromTopicServer::Missed { subscription, epoch, from, found } => {
@@ -187,6 +191,7 @@ impl Hub {
             // The link's own affairs.
             FromTopicServer::Welcome(_)
             | FromTopicServer::Draining
+            | FromTopicServer::Rings(_)
             | FromTopicServer::Ping(_)
             | FromTopicServer::Pong(_) => {}
         }

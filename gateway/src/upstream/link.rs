@@ -17,6 +17,7 @@ use campanile_proto::link::{
 use campanile_proto::message::{Hello, Welcome};
 use campanile_proto::wire::decode_topic_server_item;
 use campanile_proto::{FromGateway, FromTopicServer, Incarnation, LINK_VERSION, ids};
+use campanile_ring_config::{Offers, Ring};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_stream::Stream;
 use tonic::Streaming;
@@ -49,7 +50,10 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) links: Arc<Links>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Asks for the ring file to be read.
     pub(crate) shutdown: Shutdown,
+    /// For newer rings that topic servers tell of.
+    pub(crate) offers: Offers,
 }
 
 /// A link that is open.
@@ -74,7 +78,7 @@ pub(crate) async fn keep(upstream: Arc<Upstream>, shared: Shared) {
                     tracing::info!(member = %upstream.name, address = %upstream.address, link = number, "link up");
                     backoff.reset();
                     last_trouble.clear();
-                    upstream.set_up(number, open.owner);
+                    shared.links.set_up(&upstream, number, open.owner, Instant::now());
                     shared.metrics.links.inc();
                     shared.hub.settle();
                     let trouble = read(&upstream, &shared, open).await;
@@ -132,6 +136,7 @@ async fn open(upstream: &Arc<Upstream>, shared: &Shared, number: u64) -> Result<
             address: upstream.address.clone(),
             ring_version: ring.version(),
             ring_digest: ring.digest(),
+            previous_rings: shared.links.previous_rings(Instant::now()),
         }),
     );
     let batches = Batches { upstream: Arc::clone(upstream), links: Arc::clone(&shared.links), number };
@@ -245,7 +250,29 @@ fn receive(
         }
         // That they came is what counts.
         FromTopicServer::Pong(_) | FromTopicServer::Welcome(_) => {}
+        FromTopicServer::Rings(rings) => hear_of(&rings.newest, upstream, shared),
         item => shared.hub.receive(view, item),
+    }
+}
+
+/// A topic server tells of a ring. One that is newer makes our file be read again, and is offered, for the case that
+/// the file does not bring it, if the topic server is a member of the ring that we hold (R1).
+fn hear_of(text: &str, upstream: &Upstream, shared: &Shared) {
+    let ring = match Ring::parse("ring", text) {
+        Ok(ring) => ring,
+        Err(faults) => {
+            let why = faults.to_string().replace('\n', "; ");
+            return tracing::warn!(member = %upstream.name, "told of a ring that has faults, ignored: {why}");
+        }
+    };
+    let own = shared.links.ring();
+    if ring.version() <= own.version() {
+        return;
+    }
+    if own.member(&upstream.name).is_some_and(|member| member.address() == upstream.address) {
+        shared.offers.offer(Arc::new(ring));
+    } else {
+        shared.shutdown.request_reload();
     }
 }
 
@@ -280,3 +307,7 @@ fn refusal(status: &tonic::Status) -> String {
         _ => format!("no answer that makes sense: {status}"),
     }
 }
+
+#[cfg(test)]
+#[path = "link_tests.rs"]
+mod tests;

@@ -1,12 +1,14 @@
 //! All topic servers that this gateway has to do with: those of the newest ring, and former members for as long as
 //! topics are bound to them (rule H8).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use campanile_proto::Incarnation;
+use campanile_proto::message::Place;
+use campanile_proto::{FromGateway, Incarnation};
 use campanile_ring_config::Ring;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 use crate::hub::publish::Budget;
 use crate::hub::state::{LinkView, MemberId, Request, Routes};
 use crate::upstream::outbox::Outbox;
+use crate::upstream::past::PastRings;
 use crate::upstream::route::Route;
+use crate::upstream::sight::{Sight, Told};
 
 /// A member that could not be reached for so long counts as tried.
 const TRIED_AFTER: Duration = Duration::from_secs(5);
@@ -26,6 +30,9 @@ pub struct Links {
     /// By their [`MemberId`]; none is ever taken out.
     members: ArcSwap<Vec<Arc<Upstream>>>,
     adopting: Mutex<()>,
+    past: Mutex<PastRings>,
+    /// What all links were told that this gateway sees. Held while a link is told, so that none gets it out of order.
+    told: Mutex<Told>,
     outbox_limit: usize,
 }
 
@@ -47,6 +54,7 @@ pub(crate) struct Upstream {
     former: AtomicBool,
     /// Its link has been up at some time.
     ever_up: AtomicBool,
+    sight: Mutex<Sight>,
 }
 
 /// A member of the ring and whether its link is up, for readiness.
@@ -74,6 +82,8 @@ impl Links {
             route: ArcSwap::from_pointee(Route::new(ring, ids)),
             members: ArcSwap::from_pointee(members.clone()),
             adopting: Mutex::new(()),
+            past: Mutex::default(),
+            told: Mutex::default(),
             outbox_limit,
         };
         (links, members)
@@ -110,8 +120,14 @@ impl Links {
         }
         // The members first: a route must never name one that is not there.
         self.members.store(Arc::new(members));
+        self.past.lock().push(self.ring(), Instant::now());
         self.route.store(Arc::new(Route::new(ring, ids)));
         new
+    }
+
+    /// The rings before the newest that somebody who starts now may have to know of, as texts, oldest first.
+    pub(crate) fn previous_rings(&self, now: Instant) -> Vec<String> {
+        self.past.lock().texts(now)
     }
 
     /// The newest ring.
@@ -142,6 +158,47 @@ impl Links {
     pub(crate) fn send(&self, member: MemberId, link: u64, request: Request) {
         if let Some(upstream) = self.members.load().get(member.0 as usize) {
             upstream.outbox.request(link, request);
+        }
+    }
+
+    /// Every topic server that this gateway has a link to, or had one a short while ago; former members, too.
+    pub(crate) fn sees(&self, now: Instant) -> BTreeSet<Place> {
+        let members = self.members.load();
+        let seen = members.iter().filter(|upstream| upstream.sight.lock().sees(now));
+        let place = |upstream: &Arc<Upstream>| Place {
+            name: upstream.name.clone(),
+            address: upstream.address.clone(),
+        };
+        seen.map(place).collect()
+    }
+
+    /// A link is up: what this gateway sees is the first thing that it carries, and requests may follow.
+    pub(crate) fn set_up(&self, upstream: &Upstream, number: u64, owner: Incarnation, now: Instant) {
+        let mut told = self.told.lock();
+        upstream.sight.lock().open(number);
+        if told.changes_to(self.sees(now)) {
+            self.tell(&told);
+        } else {
+            upstream.outbox.own(number, FromGateway::Sees(told.places()));
+        }
+        upstream.set_up(number, owner);
+    }
+
+    /// Tells all links what this gateway sees, if that is no longer what they were told: a member whose link has been
+    /// down for long is out of sight. Call it now and then.
+    pub(crate) fn look_around(&self, now: Instant) {
+        let mut told = self.told.lock();
+        if told.changes_to(self.sees(now)) {
+            self.tell(&told);
+        }
+    }
+
+    fn tell(&self, told: &Told) {
+        for upstream in self.members.load().iter() {
+            let link = upstream.sight.lock().link();
+            if let Some(number) = link {
+                upstream.outbox.own(number, FromGateway::Sees(told.places()));
+            }
         }
     }
 
@@ -181,6 +238,7 @@ impl Routes for Links {
 
 impl Upstream {
     fn new(id: usize, name: &str, address: &str, outbox_limit: usize) -> Self {
+        let now = Instant::now();
         Self {
             id: MemberId(id as u32),
             name: name.to_owned(),
@@ -188,11 +246,12 @@ impl Upstream {
             outbox: Outbox::default(),
             stop: CancellationToken::new(),
             budget: Arc::new(Budget::new(outbox_limit)),
-            since: Instant::now(),
+            since: now,
             up: AtomicU64::new(0),
             owner: AtomicU64::new(0),
             former: AtomicBool::new(false),
             ever_up: AtomicBool::new(false),
+            sight: Mutex::new(Sight::new(now)),
         }
     }
 
@@ -226,12 +285,14 @@ impl Upstream {
     /// There will be no other link.
     pub(crate) fn shut(&self) {
         self.up.store(0, Ordering::Release);
+        self.sight.lock().end(None, Instant::now());
         self.outbox.shut();
     }
 
     /// No request can be queued until the next link.
     pub(crate) fn set_down(&self, number: u64) {
         let _ = self.up.compare_exchange(number, 0, Ordering::AcqRel, Ordering::Relaxed);
+        self.sight.lock().end(Some(number), Instant::now());
         self.outbox.close(number);
     }
 }

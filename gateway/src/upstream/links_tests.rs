@@ -1,9 +1,11 @@
 use std::task::{Context, Poll, Waker};
 
+use campanile_proto::wire::decode_gateway_item;
 use campanile_proto::{FromGateway, Subscription};
 use campanile_ring_config::Member;
 
 use super::*;
+use crate::upstream::sight::SEEN_FOR;
 
 const LIFE: Incarnation = Incarnation(7);
 
@@ -121,6 +123,88 @@ fn requests_go_to_their_member_and_only_on_its_link() {
         }
     });
     assert_eq!(sizes, [1, 2], "with the Hello");
+}
+
+/// A link of this number, opened and up.
+fn link_up(links: &Links, upstream: &Upstream, number: u64, now: Instant) {
+    upstream.outbox.open(number, FromGateway::Ping(0));
+    links.set_up(upstream, number, LIFE, now);
+}
+
+/// What is to leave on a link, in words: names seen, or `request`.
+fn said(upstream: &Upstream, number: u64) -> Vec<String> {
+    let context = &mut Context::from_waker(Waker::noop());
+    let Poll::Ready(Some(batch)) = upstream.outbox.poll_batch(context, number, 1) else {
+        return Vec::new();
+    };
+    let items = batch.items.into_iter().map(|item| decode_gateway_item(item).expect("what we encode"));
+    let word = |item| match item {
+        FromGateway::Ping(_) => None,
+        FromGateway::Sees(places) => {
+            let names = places.into_iter().map(|place| format!("{}@{}", place.name, place.address));
+            Some(names.collect::<Vec<_>>().join(" "))
+        }
+        _ => Some("request".to_owned()),
+    };
+    items.filter_map(word).collect()
+}
+
+/// H4: each topic server knows whom this gateway can reach.
+#[test]
+fn what_a_gateway_sees_is_the_first_thing_on_a_link_and_told_to_all_when_it_changes() {
+    let (links, upstreams) = Links::new(ring(1, &[A, B]), 1024);
+    let (a, b, now) = (&upstreams[0], &upstreams[1], Instant::now());
+    // One that was not tried for five seconds yet may be there.
+    let later = now + 2 * SEEN_FOR;
+    link_up(&links, a, 1, later);
+    links.send(a.id, 1, Request::Unsubscribe(Subscription { slot: 1, generation: 1 }));
+    assert_eq!(said(a, 1), ["a@127.0.0.1:5001", "request"]);
+    link_up(&links, b, 2, later);
+    assert_eq!(said(a, 1), ["a@127.0.0.1:5001 b@127.0.0.1:5002"]);
+    assert_eq!(said(b, 2), ["a@127.0.0.1:5001 b@127.0.0.1:5002"]);
+    // A link that breaks and comes back within five seconds changes nothing for the others.
+    b.set_down(2);
+    links.look_around(Instant::now());
+    link_up(&links, b, 3, Instant::now());
+    assert_eq!(said(a, 1), Vec::<String>::new());
+    assert_eq!(said(b, 3), ["a@127.0.0.1:5001 b@127.0.0.1:5002"]);
+    b.set_down(3);
+    let broke = Instant::now();
+    links.look_around(broke);
+    assert_eq!(said(a, 1), Vec::<String>::new());
+    links.look_around(broke + SEEN_FOR);
+    links.look_around(broke + 2 * SEEN_FOR);
+    assert_eq!(said(a, 1), ["a@127.0.0.1:5001"], "once");
+}
+
+#[test]
+fn former_members_are_seen_too_and_those_let_go_for_five_seconds() {
+    let (links, upstreams) = Links::new(ring(1, &[A, B]), 1024);
+    let now = Instant::now();
+    upstreams.iter().zip(1..).for_each(|(upstream, number)| link_up(&links, upstream, number, now));
+    links.adopt(ring(2, &[B]));
+    assert_eq!(links.sees(now).len(), 2);
+    links.let_go(|_| false);
+    upstreams[0].shut();
+    let ended = Instant::now();
+    assert_eq!(links.sees(ended).len(), 2);
+    assert_eq!(links.sees(ended + SEEN_FOR).len(), 1);
+    // It comes back as another one of the same name and address.
+    let again = links.adopt(ring(3, &[A, B]));
+    link_up(&links, &again[0], 7, ended);
+    assert_eq!(links.sees(ended).len(), 2);
+}
+
+/// R2: somebody who starts only now has not seen them.
+#[test]
+fn rings_that_were_replaced_are_told_of() {
+    let (links, _upstreams) = Links::new(ring(1, &[A]), 1024);
+    assert!(links.previous_rings(Instant::now()).is_empty());
+    links.adopt(ring(2, &[A, B]));
+    links.adopt(ring(5, &[B]));
+    let texts = [ring(1, &[A]).to_toml(), ring(2, &[A, B]).to_toml()];
+    assert_eq!(links.previous_rings(Instant::now()), texts);
+    assert!(links.previous_rings(Instant::now() + Duration::from_secs(61)).is_empty());
 }
 
 /// Links whose members have been waiting for a link for so long.

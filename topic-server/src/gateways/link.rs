@@ -2,22 +2,23 @@
 //! stops reading as a signal to the sender (rule L1), and answers pings itself, because h2 answers for a process
 //! whose tasks are stuck.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use campanile_process::shutdown::Shutdown;
 use campanile_proto::link::{GatewayBatch, LIFE_CHECK, PING_INTERVAL, SILENT_AFTER};
 use campanile_proto::transit::Transit;
 use campanile_proto::wire::{BadMessage, decode_gateway_item};
-use campanile_proto::{FromGateway, FromTopicServer, Incarnation, Subscription};
+use campanile_proto::{FromTopicServer, Incarnation};
 use tokio::time::{MissedTickBehavior, interval};
 use tonic::Streaming;
 
 use crate::gateways::outbox::{Ending, Outbox};
+use crate::gateways::requests::Requests;
 use crate::gateways::service::{Registration, ended};
+use crate::handoff::Handoff;
 use crate::metrics::Metrics;
-use crate::topics::{Entry, Table};
+use crate::topics::Table;
 
 /// The gateway at the other end.
 #[derive(Debug)]
@@ -25,18 +26,32 @@ pub(crate) struct Peer {
     pub(crate) name: String,
     pub(crate) incarnation: Incarnation,
     pub(crate) number: u64,
+    /// The newest ring that it held when it opened the link.
+    pub(crate) ring_version: u64,
 }
 
-/// What a link has set up, and what it needs to take it down again.
+/// The server's parts that a link needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    pub(crate) table: Arc<Table>,
+    pub(crate) handoff: Arc<Handoff>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Told when a gateway knows of a newer ring.
+    pub(crate) shutdown: Shutdown,
+}
+
+/// One link, and what its reader knows of the other end.
 struct Reader {
-    gateway: Incarnation,
+    requests: Requests,
     outbox: Outbox,
     table: Arc<Table>,
-    subscriptions: HashMap<Subscription, Arc<Entry>>,
+    handoff: Arc<Handoff>,
     /// Told when a gateway knows of a newer ring.
     shutdown: Shutdown,
     /// The highest ring version that this link has named.
     newest_ring: u64,
+    /// The highest ring version that the gateway was told of because it seemed not to know it.
+    told_ring: u64,
     transit: Transit,
     started: Instant,
     heard: Instant,
@@ -48,21 +63,21 @@ pub(crate) async fn read(
     peer: Peer,
     mut stream: Streaming<GatewayBatch>,
     outbox: Outbox,
-    table: Arc<Table>,
-    metrics: Arc<Metrics>,
-    shutdown: Shutdown,
+    server: Server,
     registration: Registration,
 ) {
+    let Server { table, handoff, metrics, shutdown } = server;
     tracing::info!(gateway = %peer.name, incarnation = %peer.incarnation, link = peer.number, "link up");
     metrics.links.inc();
     let now = Instant::now();
     let mut reader = Reader {
-        gateway: peer.incarnation,
+        requests: Requests::new(peer.incarnation, outbox.clone(), Arc::clone(&table)),
         outbox,
         table,
-        subscriptions: HashMap::new(),
+        handoff,
         shutdown,
-        newest_ring: 0,
+        newest_ring: peer.ring_version,
+        told_ring: 0,
         transit: Transit::default(),
         started: now,
         heard: now,
@@ -70,7 +85,7 @@ pub(crate) async fn read(
     let ending = reader.run(&mut stream).await;
     reader.outbox.end(ending);
     let ending = reader.outbox.ending().unwrap_or(ending);
-    reader.undo();
+    reader.requests.undo(Instant::now());
     metrics.links.dec();
     metrics.ended(ending);
     match ending {
@@ -117,6 +132,7 @@ impl Reader {
                         pings += 1;
                         outbox.push(FromTopicServer::Ping(pings));
                     }
+                    self.offer_ring();
                 }
             }
         }
@@ -134,48 +150,20 @@ impl Reader {
         }
         let late = self.transit.lateness(now.duration_since(self.started), batch.age_us);
         for item in batch.items {
-            self.run_item(decode_gateway_item(item)?, late, now)?;
+            self.requests.run(decode_gateway_item(item)?, late, now)?;
+        }
+        if self.table.take_news() {
+            self.handoff.settle(now);
         }
         Ok(())
     }
 
-    fn run_item(&mut self, item: FromGateway, late: Duration, now: Instant) -> Result<(), BadMessage> {
-        match item {
-            FromGateway::Publish(publish) => {
-                self.table.publish(&self.outbox, self.gateway, publish, late, now);
-            }
-            FromGateway::Subscribe { subscription, topic } => {
-                if let Some(held) = self.table.subscribe(&self.outbox, subscription, &topic, now) {
-                    if let Some(replaced) = held.replaced {
-                        self.subscriptions.remove(&replaced);
-                    }
-                    self.subscriptions.insert(subscription, held.entry);
-                }
-            }
-            FromGateway::Unsubscribe { subscription } => {
-                if let Some(entry) = self.subscriptions.remove(&subscription) {
-                    self.table.unsubscribe(&entry, &self.outbox, subscription, now);
-                }
-            }
-            FromGateway::Read { subscription, epoch, from } => {
-                // One that has ended in the meantime is answered by nobody: its asker is gone, too.
-                if let Some(entry) = self.subscriptions.get(&subscription) {
-                    self.table.read(entry, &self.outbox, subscription, epoch, from, now);
-                }
-            }
-            FromGateway::Ping(id) => self.outbox.push(FromTopicServer::Pong(id)),
-            // That it came is what counts.
-            FromGateway::Pong(_) => {}
-            FromGateway::Hello(_) => return Err(BadMessage("a second Hello on one link")),
-        }
-        Ok(())
-    }
-
-    /// All that a link set up ends with it (L2).
-    fn undo(&mut self) {
-        let now = Instant::now();
-        for (subscription, entry) in self.subscriptions.drain() {
-            self.table.unsubscribe(&entry, &self.outbox, subscription, now);
+    /// A gateway that has had some time to read the edit and does not seem to know of it is told (R1).
+    fn offer_ring(&mut self) {
+        let version = self.table.ring_version();
+        if self.newest_ring < version && self.told_ring < version {
+            self.told_ring = version;
+            self.outbox.push(FromTopicServer::Rings(self.handoff.offers()));
         }
     }
 }

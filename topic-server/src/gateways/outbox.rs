@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use campanile_proto::FromTopicServer;
 use campanile_proto::link::{BATCH_BYTES, TopicServerBatch};
+use campanile_proto::message::Place;
 use campanile_proto::wire::{encode_topic_server_item, topic_server_item_cost};
 use parking_lot::Mutex;
 
@@ -64,6 +65,8 @@ struct Inner {
     waker: Option<Waker>,
     /// Woken when the link ends, so that its reader ends too.
     on_end: Option<Waker>,
+    /// The topic servers that the gateway has a link to, as it said last.
+    sees: Option<Arc<[Place]>>,
 }
 
 impl PartialEq for Outbox {
@@ -103,6 +106,16 @@ impl Outbox {
     /// Ends the link, after what is queued. The first ending stands.
     pub fn end(&self, ending: Ending) {
         self.0.inner.lock().end(ending);
+    }
+
+    /// The gateway has said to which topic servers it has a link, or had one within the last 5 s (H4).
+    pub fn set_sees(&self, places: Vec<Place>) {
+        self.0.inner.lock().sees = Some(places.into());
+    }
+
+    /// Whether the gateway may have a link to this topic server. Who has not said anything may.
+    pub fn sees(&self, place: &Place) -> bool {
+        self.0.inner.lock().sees.as_ref().is_none_or(|places| places.contains(place))
     }
 
     /// Why the link ends, if it does.

@@ -6,9 +6,8 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use campanile_process::shutdown::Shutdown;
 use campanile_proto::link::{GatewayBatch, Link, TopicServerBatch};
 use campanile_proto::message::{Hello, Welcome};
 use campanile_proto::wire::decode_gateway_item;
@@ -20,8 +19,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::gateways::link::{self, Peer};
 use crate::gateways::outbox::{Ending, Outbox};
-use crate::metrics::Metrics;
-use crate::topics::{Ownership, Table};
+use crate::topics::Ownership;
 
 /// How long a new connection may take to say who it is.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,12 +33,9 @@ pub struct Service(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    incarnation: Incarnation,
-    table: Arc<Table>,
+    server: link::Server,
     ownership: Arc<Ownership>,
-    metrics: Arc<Metrics>,
     link_outbox: usize,
-    shutdown: Shutdown,
     links: Mutex<Links>,
 }
 
@@ -70,23 +65,8 @@ pub(crate) struct Registration {
 
 impl Service {
     /// A service without links.
-    pub fn new(
-        incarnation: Incarnation,
-        table: Arc<Table>,
-        ownership: Arc<Ownership>,
-        metrics: Arc<Metrics>,
-        link_outbox: usize,
-        shutdown: Shutdown,
-    ) -> Self {
-        Self(Arc::new(Shared {
-            incarnation,
-            table,
-            ownership,
-            metrics,
-            link_outbox,
-            shutdown,
-            links: Mutex::default(),
-        }))
+    pub(crate) fn new(server: link::Server, ownership: Arc<Ownership>, link_outbox: usize) -> Self {
+        Self(Arc::new(Shared { server, ownership, link_outbox, links: Mutex::default() }))
     }
 
     /// Refuses new links, and asks the gateways of those that are there to send what they have queued and no more.
@@ -108,7 +88,7 @@ impl Service {
         let shared = &self.0;
         let own = shared.ownership.name();
         let refuse = |word, text: String| {
-            shared.metrics.link_refused(word);
+            shared.server.metrics.link_refused(word);
             tracing::warn!(gateway = %shown(&hello.gateway), reason = word, "link refused: {text}");
             Err(Status::failed_precondition(text))
         };
@@ -127,6 +107,8 @@ impl Service {
                 format!("this is {own:?}, not {:?}: check the addresses in the ring", shown(&hello.member));
             return refuse("other_member", text);
         }
+        // Whoever gets here by an address has shown that it is one of ours (H7).
+        shared.ownership.learn_address(&hello.address);
         let ring = shared.ownership.ring();
         let address = ring.member(own).map(|member| member.address());
         if ring.version() == hello.ring_version && address.is_some_and(|address| address != hello.address) {
@@ -160,7 +142,7 @@ impl Service {
                 return Err(Status::unavailable("this topic server is ending"));
             }
             if links.newest.get(&hello.incarnation).is_some_and(|link| link.number >= hello.link_number) {
-                self.0.metrics.link_refused("older_link");
+                self.0.server.metrics.link_refused("older_link");
                 return Err(Status::aborted("a newer link of this gateway is up"));
             }
             let (sender, done) = watch::channel(());
@@ -212,21 +194,18 @@ impl Link for Service {
         outbox.push(FromTopicServer::Welcome(Welcome {
             link_version: LINK_VERSION,
             member: shared.ownership.name().to_owned(),
-            incarnation: shared.incarnation,
+            incarnation: shared.server.handoff.incarnation(),
             ring_version: ring.version(),
             ring_digest: ring.digest(),
         }));
-        let peer =
-            Peer { name: shown(&hello.gateway), incarnation: hello.incarnation, number: hello.link_number };
-        tokio::spawn(link::read(
-            peer,
-            stream,
-            outbox.clone(),
-            Arc::clone(&shared.table),
-            Arc::clone(&shared.metrics),
-            shared.shutdown.clone(),
-            registration,
-        ));
+        shared.server.handoff.learn_previous(&hello.previous_rings, Instant::now());
+        let peer = Peer {
+            name: shown(&hello.gateway),
+            incarnation: hello.incarnation,
+            number: hello.link_number,
+            ring_version: hello.ring_version,
+        };
+        tokio::spawn(link::read(peer, stream, outbox.clone(), shared.server.clone(), registration));
         Ok(Response::new(Batches { outbox, ownership: Arc::clone(&shared.ownership) }))
     }
 }

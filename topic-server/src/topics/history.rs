@@ -21,6 +21,15 @@ pub struct Bounds {
 }
 
 impl Bounds {
+    /// These, or those where they keep more.
+    pub fn at_least(&self, other: &Self) -> Self {
+        Self {
+            messages: self.messages.max(other.messages),
+            bytes: self.bytes.max(other.bytes),
+            age: self.age.max(other.age),
+        }
+    }
+
     /// Whether anything is kept at all.
     pub fn keep_something(&self) -> bool {
         self.messages > 0 && self.bytes > 0 && !self.age.is_zero()
@@ -82,6 +91,18 @@ impl History {
     pub fn clear(&mut self) -> usize {
         self.kept = VecDeque::new();
         std::mem::take(&mut self.bytes)
+    }
+
+    /// All that is kept, oldest first: age and message.
+    pub fn pasts(&self, now: Instant) -> impl Iterator<Item = (Duration, &Message)> {
+        self.kept.iter().map(move |kept| (now.duration_since(kept.at), &kept.message))
+    }
+
+    /// Keeps a message of a topic that comes from elsewhere, where it is as old as this. Older ones come first, the
+    /// last one has the topic's offset. Nothing is dropped: the next message of the topic does that.
+    pub fn restore(&mut self, offset: u64, message: Message, at: Instant) {
+        self.bytes += cost(&message);
+        self.kept.push_back(Kept { offset, at, message });
     }
 
     /// Bytes kept, with overhead.

@@ -61,6 +61,21 @@ impl Keys {
         self.order.push_back((now + KEY_AGE, key));
     }
 
+    /// All that are remembered, the first to be forgotten first: key, offset, digest of the message, time left.
+    pub fn all(&self, now: Instant) -> impl Iterator<Item = (&Arc<[u8]>, u64, u128, Duration)> {
+        self.order.iter().filter_map(move |(until, key)| {
+            let known = self.by_key.get(key)?;
+            Some((key, known.offset, known.body, until.saturating_duration_since(now)))
+        })
+    }
+
+    /// Remembers a key that a topic brings with it from elsewhere; the first to be forgotten come first.
+    pub fn restore(&mut self, key: &[u8], offset: u64, body: u128, until: Instant) {
+        let key: Arc<[u8]> = key.into();
+        self.by_key.insert(Arc::clone(&key), Remembered { offset, body });
+        self.order.push_back((until, key));
+    }
+
     /// Forgets what is too old. Returns whether nothing is left.
     pub fn forget(&mut self, now: Instant) -> bool {
         while self.order.front().is_some_and(|(until, _)| *until <= now)

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use campanile_proto::ids::WINDOW;
+use campanile_proto::planted::{Fault, planted};
 use campanile_proto::{Epoch, Found, Incarnation, Message, Refusal, Subscription};
 
 use crate::topics::history::{Bounds, History};
@@ -13,20 +14,32 @@ use crate::topics::keys::{Keys, Known};
 /// A gateway that has not published for so long has no re-send left to make: its deadlines are 5 s.
 const WINDOW_AGE: Duration = Duration::from_secs(60);
 
+/// What is kept of a topic that has just come here, for gateways that are still on their way (H8).
+const SETTLING: Bounds = Bounds { messages: 10_000, bytes: 1 << 20, age: SETTLING_TIME };
+
+/// How long they may take.
+pub const SETTLING_TIME: Duration = Duration::from_secs(10);
+
 /// A topic, as its owner sees it. `L` names a link; a test names it by a number.
 #[derive(Debug)]
 pub struct Topic<L> {
-    epoch: Epoch,
+    pub(super) epoch: Epoch,
     /// Offset of the last message, 0 before the first.
-    offset: u64,
+    pub(super) offset: u64,
+    /// Version of the ring under which the epoch was opened (H5).
+    pub(super) opened_under: u64,
+    /// The life that this one goes on from, of which somebody else may hold more (H3).
+    pub(super) renewed_from: Option<Epoch>,
     subscribers: Vec<Subscriber<L>>,
-    windows: Vec<Window>,
+    pub(super) windows: Vec<Window>,
     /// `None` where nothing is kept: such topics pay for nothing.
-    history: Option<Box<History>>,
+    pub(super) history: Option<Box<History>>,
     /// `None` where no key was ever used.
-    keys: Option<Box<Keys>>,
+    pub(super) keys: Option<Box<Keys>>,
     /// When it was last of use to anybody.
     used: Instant,
+    /// Until then more is kept than the bounds say: its gateways are still on their way here (H8).
+    settling_until: Option<Instant>,
 }
 
 /// One gateway's subscription.
@@ -68,25 +81,59 @@ pub enum Outcome {
 
 /// What one gateway has published and may not have been told of.
 #[derive(Debug)]
-struct Window {
-    gateway: Incarnation,
-    last: u64,
+pub(super) struct Window {
+    pub(super) gateway: Incarnation,
+    pub(super) last: u64,
     /// (number, offset), in the order of the numbers.
-    accepted: VecDeque<(u64, u64)>,
-    used: Instant,
+    pub(super) accepted: VecDeque<(u64, u64)>,
+    pub(super) used: Instant,
 }
 
 impl<L: Clone + PartialEq> Topic<L> {
-    /// A topic without messages.
-    pub fn new(epoch: Epoch, now: Instant) -> Self {
+    /// A topic without messages, opened under the ring of this version.
+    pub fn new(epoch: Epoch, opened_under: u64, now: Instant) -> Self {
         Self {
             epoch,
             offset: 0,
+            opened_under,
+            renewed_from: None,
             subscribers: Vec::new(),
             windows: Vec::new(),
             history: None,
             keys: None,
             used: now,
+            settling_until: None,
+        }
+    }
+
+    /// Begins a new life that goes on counting: what was kept of the old one cannot be continued, but its keys still
+    /// count (H3).
+    pub fn renew(&mut self, epoch: Epoch, opened_under: u64) {
+        self.renewed_from = Some(std::mem::replace(&mut self.epoch, epoch));
+        self.opened_under = opened_under;
+        self.history = None;
+    }
+
+    /// Ends all subscriptions.
+    pub fn drop_subscribers(&mut self) {
+        self.subscribers = Vec::new();
+    }
+
+    /// Its gateways are on their way here, and will want what was published before they came: so much is kept until
+    /// then, whatever the bounds say.
+    pub fn settle(&mut self, until: Instant) {
+        self.settling_until = Some(until);
+    }
+
+    /// What is kept now, where `bounds` are the rule.
+    fn bounds_now(&mut self, bounds: &Bounds, now: Instant) -> Bounds {
+        match self.settling_until {
+            Some(until) if until > now => bounds.at_least(&SETTLING),
+            Some(_) => {
+                self.settling_until = None;
+                *bounds
+            }
+            None => *bounds,
         }
     }
 
@@ -152,7 +199,9 @@ impl<L: Clone + PartialEq> Topic<L> {
         bounds: &Bounds,
         now: Instant,
     ) -> Outcome {
-        if order.resend_epoch.is_some_and(|epoch| epoch != self.epoch) {
+        let bounds = &self.bounds_now(bounds, now);
+        let is_of_another_life = order.resend_epoch.is_some_and(|epoch| epoch != self.epoch);
+        if is_of_another_life && !planted(Fault::AnyEpoch) {
             return Outcome::Refused(Refusal::UnknownOutcome);
         }
         let mut keys = order.key.map(|key| (self.keys.take().unwrap_or_default(), key));
@@ -183,13 +232,13 @@ impl<L: Clone + PartialEq> Topic<L> {
         while window.accepted.front().is_some_and(|(number, _)| *number < order.settled_below) {
             window.accepted.pop_front();
         }
-        if order.number <= window.last {
+        if order.number <= window.last && !planted(Fault::ForgetNumbers) {
             return match window.accepted.binary_search_by_key(&order.number, |(number, _)| *number) {
                 Ok(index) => Outcome::Repeated(window.accepted[index].1),
                 Err(_) => Outcome::Refused(Refusal::StaleNumber),
             };
         }
-        if now >= order.deadline {
+        if now >= order.deadline && !planted(Fault::RunLate) {
             return Outcome::Refused(Refusal::Expired);
         }
         if window.accepted.len() >= WINDOW {
@@ -209,7 +258,11 @@ impl<L: Clone + PartialEq> Topic<L> {
     /// What a receiver has missed that has everything up to `from` of this epoch (rule L6): at most `bytes`, or one
     /// larger message. Whether a position is ahead, too old or of another life is judged here and nowhere else.
     pub fn read(&mut self, epoch: Epoch, from: u64, bytes: usize, bounds: &Bounds, now: Instant) -> Found {
+        let bounds = &self.bounds_now(bounds, now);
         let mut oldest = None;
+        if planted(Fault::AnyPosition) {
+            return Found::Messages(Vec::new());
+        }
         if let Some(history) = &mut self.history {
             history.trim(now, bounds);
             if epoch == self.epoch && from <= self.offset {

@@ -16,7 +16,7 @@ fn number(generation: u32) -> Subscription {
 /// A topic, and the instant at which it was made.
 fn topic() -> (Topic<u32>, Instant) {
     let now = Instant::now();
-    (Topic::new(Epoch(7), now), now)
+    (Topic::new(Epoch(7), 1, now), now)
 }
 
 fn order(gateway: Incarnation, number: u64, now: Instant) -> Order<'static> {

@@ -1,9 +1,7 @@
 //! All topics of this server. The map finds a topic's entry; the rules run under the entry's own lock, and what
 //! they decide is queued for the links before the lock is let go (rule L4). No map guard leaves this file.
 
-use std::borrow::Borrow;
 use std::collections::VecDeque;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -12,24 +10,27 @@ use arc_swap::ArcSwap;
 use campanile_process::due::DueQueue;
 use campanile_proto::link::PART_BYTES;
 use campanile_proto::message::Publish;
+use campanile_proto::planted::{Fault, planted};
 use campanile_proto::{Epoch, FromTopicServer, Incarnation, Refusal, Subscription};
-use campanile_ring_config::{Ring, TopicRules};
+use campanile_ring_config::TopicRules;
 use dashmap::DashMap;
 use parking_lot::Mutex;
 
 use crate::gateways::outbox::Outbox;
 use crate::metrics::Metrics;
+pub use crate::topics::entry::Entry;
+use crate::topics::entry::{Inner, Key, Parked, Request, Stage};
 use crate::topics::fanout;
 use crate::topics::history::Bounds;
-use crate::topics::ownership::Ownership;
+use crate::topics::ownership::{Ownership, Standing};
 use crate::topics::state::{Order, Outcome, Topic};
 
-/// The topics that this server holds.
+/// The topics of this server: those that it holds, those that somebody waits for, and copies of those given away.
 #[derive(Debug)]
 pub struct Table {
     entries: DashMap<Key, ()>,
-    ownership: Arc<Ownership>,
-    metrics: Arc<Metrics>,
+    pub(super) ownership: Arc<Ownership>,
+    pub(super) metrics: Arc<Metrics>,
     /// How much of which topic is kept.
     rules: Arc<ArcSwap<TopicRules>>,
     limits: Limits,
@@ -39,6 +40,10 @@ pub struct Table {
     history: AtomicUsize,
     /// Topics with a history, in the order in which they are asked to give it up; each stands here once at most.
     histories: Mutex<VecDeque<Arc<Entry>>>,
+    /// Topics that somebody waits for; each stands here once at most.
+    pub(super) waited: Mutex<Vec<Arc<Entry>>>,
+    /// Something was added to those since anybody looked.
+    news: AtomicBool,
     draining: AtomicBool,
 }
 
@@ -55,29 +60,8 @@ pub struct Limits {
 /// says so.
 const RETENTION: Duration = Duration::from_secs(120);
 
-/// One topic of the table.
-#[derive(Debug)]
-pub struct Entry {
-    name: Box<[u8]>,
-    inner: Mutex<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    topic: Topic<Outbox>,
-    /// No longer in the table: whoever finds it so looks up again.
-    dead: bool,
-    /// Stands in the table's queue of topics to forget.
-    queued: bool,
-    /// Stands in the table's queue of histories.
-    in_histories: bool,
-    /// Has been published to since that queue came by last.
-    fresh: bool,
-}
-
-/// An entry, found by its name.
-#[derive(Clone, Debug)]
-struct Key(Arc<Entry>);
+/// A gateway whose publish was refused asks again well within this time.
+const SHUNNED: Duration = Duration::from_secs(1);
 
 /// What a `Subscribe` set up; its link must end it.
 #[derive(Debug)]
@@ -105,11 +89,13 @@ impl Table {
             due: DueQueue::default(),
             history: AtomicUsize::new(0),
             histories: Mutex::default(),
+            waited: Mutex::default(),
+            news: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         }
     }
 
-    /// Subscribes a link to a topic and answers it.
+    /// Subscribes a link to a topic and answers it, at once or when the topic is here.
     pub fn subscribe(
         &self,
         link: &Outbox,
@@ -117,22 +103,22 @@ impl Table {
         topic: &[u8],
         now: Instant,
     ) -> Option<Held> {
-        let held = self.with(topic, now, |entry, inner| {
-            let replaced = inner.topic.subscribe(link.clone(), subscription);
-            link.push(FromTopicServer::Subscribed {
-                subscription,
-                epoch: inner.topic.epoch(),
-                offset: inner.topic.offset(),
-            });
-            Held { entry: Arc::clone(entry), replaced }
-        });
-        match held {
-            Ok(held) => {
-                if held.replaced.is_none() {
-                    self.metrics.subscriptions.inc();
+        let held = self.with(topic, link, now, |entry, inner, is_here| {
+            inner.forgive(link);
+            let replaced = if is_here {
+                self.run_subscribe(inner, link, subscription)
+            } else {
+                let waiting = inner.waiting().ok_or(Refusal::Overloaded)?;
+                let replaced = waiting.replace(link, subscription);
+                if replaced.is_none() && !waiting.park(link, Request::Subscribe(subscription)) {
+                    return Err(Refusal::Overloaded);
                 }
-                Some(held)
-            }
+                replaced
+            };
+            Ok(Held { entry: Arc::clone(entry), replaced })
+        });
+        match held.flatten() {
+            Ok(held) => Some(held),
             Err(reason) => {
                 link.push(FromTopicServer::SubscribeRefused { subscription, reason });
                 None
@@ -140,17 +126,35 @@ impl Table {
         }
     }
 
+    fn run_subscribe(
+        &self,
+        inner: &mut Inner,
+        link: &Outbox,
+        subscription: Subscription,
+    ) -> Option<Subscription> {
+        let replaced = inner.topic.subscribe(link.clone(), subscription);
+        if replaced.is_none() {
+            self.metrics.subscriptions.inc();
+        }
+        let (epoch, offset) = (inner.topic.epoch(), inner.topic.offset());
+        link.push(FromTopicServer::Subscribed { subscription, epoch, offset });
+        replaced
+    }
+
     /// Ends a subscription, if it still goes by this number.
     pub fn unsubscribe(&self, entry: &Arc<Entry>, link: &Outbox, subscription: Subscription, now: Instant) {
         let mut inner = entry.inner.lock();
+        if inner.waiting().is_some_and(|waiting| waiting.unsubscribe(link, subscription)) {
+            return;
+        }
         if inner.topic.unsubscribe(link, subscription, now) {
             self.metrics.subscriptions.dec();
             self.forget_later(entry, &mut inner);
         }
     }
 
-    /// Gives a publish its offset, answers it, and queues it for every subscribed gateway, in one step.
-    /// `late` is the time that the publish spent on its way, beyond the link's best.
+    /// Gives a publish its offset, answers it, and queues it for every subscribed gateway, in one step; at once or when
+    /// the topic is here. `late` is the time that the publish spent on its way, beyond the link's best.
     pub fn publish(
         &self,
         link: &Outbox,
@@ -159,36 +163,75 @@ impl Table {
         late: Duration,
         now: Instant,
     ) {
-        let Publish { slot, topic, number, settled_below, time_left, resend_epoch, message, key } = publish;
-        let deadline = now + time_left.saturating_sub(late);
-        let order = Order { gateway, number, settled_below, resend_epoch, deadline, key: key.as_deref() };
-        let bounds = self.bounds(&topic);
-        let answered = self.with(&topic, now, |entry, inner| {
-            let before = inner.topic.history_bytes();
-            let outcome = inner.topic.publish(&order, &message, &bounds, now);
-            self.account(before, inner.topic.history_bytes());
-            self.note_history(entry, inner);
-            let epoch = inner.topic.epoch();
-            match outcome {
-                Outcome::Sequenced(offset) => {
-                    // The answer first: a publisher's reply comes before its own event.
-                    link.push(FromTopicServer::Published { slot, number, epoch, offset });
-                    let gateways = fanout::deliver(&inner.topic, offset, &message);
-                    self.metrics.publishes_accepted.inc();
-                    self.metrics.deliveries.inc_by(gateways as u64);
-                }
-                Outcome::Repeated(offset) => {
-                    self.metrics.publishes_repeated.inc();
-                    link.push(FromTopicServer::Published { slot, number, epoch, offset });
-                }
-                Outcome::Refused(reason) => self.refuse(link, slot, number, reason),
+        let (slot, number) = (publish.slot, publish.number);
+        let deadline = now + publish.time_left.saturating_sub(late);
+        let topic = publish.topic.clone();
+        let answered = self.with(&topic, link, now, |entry, inner, is_here| {
+            if inner.shuns(link, now) {
+                return Err(Refusal::NotOwner);
             }
-            self.forget_later(entry, inner);
+            if is_here {
+                self.run_publish(entry, inner, link, gateway, &publish, deadline, now);
+                return Ok(());
+            }
+            // Detached: a request that waits must not keep the batch that it came in.
+            let message = publish.message.detached();
+            let publish = Box::new(Publish { message, ..publish });
+            let waiting = inner.waiting().ok_or(Refusal::Overloaded)?;
+            if waiting.park(link, Request::Publish { gateway, publish, deadline }) {
+                Ok(())
+            } else {
+                Err(Refusal::Overloaded)
+            }
         });
-        if let Err(reason) = answered {
+        if let Err(reason) = answered.flatten() {
             self.refuse(link, slot, number, reason);
         }
         self.keep_history_bounded();
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a step under a lock that its two callers hold")]
+    fn run_publish(
+        &self,
+        entry: &Arc<Entry>,
+        inner: &mut Inner,
+        link: &Outbox,
+        gateway: Incarnation,
+        publish: &Publish,
+        deadline: Instant,
+        now: Instant,
+    ) {
+        let Publish { slot, number, settled_below, resend_epoch, message, key, .. } = publish;
+        let (slot, number) = (*slot, *number);
+        let order = Order {
+            gateway,
+            number,
+            settled_below: *settled_below,
+            resend_epoch: *resend_epoch,
+            deadline,
+            key: key.as_deref(),
+        };
+        let bounds = self.bounds(&entry.name);
+        let before = inner.topic.history_bytes();
+        let outcome = inner.topic.publish(&order, message, &bounds, now);
+        self.account(before, inner.topic.history_bytes());
+        self.note_history(entry, inner);
+        let epoch = inner.topic.epoch();
+        match outcome {
+            Outcome::Sequenced(offset) => {
+                // The answer first: a publisher's reply comes before its own event.
+                link.push(FromTopicServer::Published { slot, number, epoch, offset });
+                let gateways = fanout::deliver(&inner.topic, offset, message);
+                self.metrics.publishes_accepted.inc();
+                self.metrics.deliveries.inc_by(gateways as u64);
+            }
+            Outcome::Repeated(offset) => {
+                self.metrics.publishes_repeated.inc();
+                link.push(FromTopicServer::Published { slot, number, epoch, offset });
+            }
+            Outcome::Refused(reason) => self.refuse(link, slot, number, reason),
+        }
+        self.forget_later(entry, inner);
     }
 
     /// Answers a read of one subscription, in order with its deliveries (rule L6).
@@ -204,25 +247,12 @@ impl Table {
         let bounds = self.bounds(&entry.name);
         let mut inner = entry.inner.lock();
         let before = inner.topic.history_bytes();
-        if !inner.dead && inner.topic.is_subscribed(link, subscription) {
+        if inner.is_held() && inner.topic.is_subscribed(link, subscription) {
             let found = inner.topic.read(epoch, from, PART_BYTES, &bounds, now);
             self.metrics.reads.inc();
             link.push(FromTopicServer::Missed { subscription, epoch, from, found });
         }
         self.account(before, inner.topic.history_bytes());
-    }
-
-    /// Makes this the newest ring, and gives up every topic that it gives to another server.
-    pub fn adopt(&self, ring: Arc<Ring>) {
-        self.ownership.adopt(ring);
-        for entry in self.all() {
-            if !self.ownership.owns(&entry.name) {
-                let mut inner = entry.inner.lock();
-                if !inner.dead {
-                    self.give_up(&entry, &mut inner);
-                }
-            }
-        }
     }
 
     /// Refuses everything new from now on.
@@ -240,7 +270,8 @@ impl Table {
         while let Some(entry) = self.due.pop(now) {
             let mut inner = entry.inner.lock();
             inner.queued = false;
-            if inner.dead {
+            // What is on its way to another server, or waited for, has its own end.
+            if !inner.is_held() {
                 continue;
             }
             match inner.topic.forget_at(self.retention(&entry.name)) {
@@ -250,9 +281,28 @@ impl Table {
         }
     }
 
+    /// Whether a link is subscribed to a topic under this number, or waits to be.
+    pub fn is_subscribed(&self, entry: &Arc<Entry>, link: &Outbox, subscription: Subscription) -> bool {
+        let mut inner = entry.inner.lock();
+        inner.topic.is_subscribed(link, subscription)
+            || inner.waiting().is_some_and(|waiting| waiting.has(link, subscription))
+    }
+
     /// The newest ring's version.
     pub fn ring_version(&self) -> u64 {
         self.ownership.ring_version()
+    }
+
+    /// All topics that are here in some way, in order.
+    pub fn names(&self) -> Vec<Box<[u8]>> {
+        let mut names: Vec<_> = self.all().iter().map(|entry| entry.name.clone()).collect();
+        names.sort();
+        names
+    }
+
+    /// How many topics somebody waits for.
+    pub fn waiting(&self) -> usize {
+        self.waited.lock().len()
     }
 
     /// How many topics there are.
@@ -265,12 +315,20 @@ impl Table {
         self.entries.is_empty()
     }
 
-    /// Runs a rule under the lock of a topic that this server may serve; creates the topic if need be.
+    /// Whether somebody began to wait for a topic since this was asked before: its holder should be asked.
+    pub fn take_news(&self) -> bool {
+        // Read first: this is asked after every batch, and there is hardly ever any.
+        self.news.load(Ordering::Relaxed) && self.news.swap(false, Ordering::AcqRel)
+    }
+
+    /// Runs a rule under the lock of a topic, with whether the topic is here; if it is not, the rule lets its request
+    /// wait. Creates the topic if the newest ring gives it to this server.
     fn with<T>(
         &self,
         topic: &[u8],
+        asker: &Outbox,
         now: Instant,
-        rule: impl FnOnce(&Arc<Entry>, &mut Inner) -> T,
+        rule: impl FnOnce(&Arc<Entry>, &mut Inner, bool) -> T,
     ) -> Result<T, Refusal> {
         loop {
             let entry = self.find_or_create(topic, now)?;
@@ -278,22 +336,126 @@ impl Table {
             if inner.dead {
                 continue;
             }
-            // Under the lock: an edit of the ring may have come between the look-up and now.
-            if !self.ownership.owns(topic) {
-                self.give_up(&entry, &mut inner);
-                return Err(Refusal::NotOwner);
-            }
+            let is_here = self.is_here(&entry, &mut inner, asker, now)?;
             if self.is_draining() {
                 return Err(Refusal::Draining);
             }
-            return Ok(rule(&entry, &mut inner));
+            if !is_here && !inner.listed {
+                inner.listed = true;
+                self.waited.lock().push(Arc::clone(&entry));
+                self.news.store(true, Ordering::Release);
+            }
+            return Ok(rule(&entry, &mut inner, is_here));
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the wrapper: no guard leaves the function")]
+    /// Whether the topic can be served now; opens it if nobody else can hold it. Under its lock: an edit of the ring may
+    /// have come between the look-up and now.
+    fn is_here(
+        &self,
+        entry: &Arc<Entry>,
+        inner: &mut Inner,
+        asker: &Outbox,
+        now: Instant,
+    ) -> Result<bool, Refusal> {
+        if let Stage::Holding = inner.stage {
+            return Ok(true);
+        }
+        if !self.ownership.owns(&entry.name) {
+            if let Stage::Given(_) = inner.stage {
+                inner.shun(asker);
+            }
+            self.turn_away(entry, inner);
+            return Err(Refusal::NotOwner);
+        }
+        if self.may_open(inner, &entry.name, Some(asker)) {
+            self.open(entry, inner, now);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Whether a topic that is not here lies nowhere else, as far as anybody can know (H2, H4). `asker` is the link of a
+    /// request that does not wait yet.
+    pub(super) fn may_open(&self, inner: &Inner, topic: &[u8], asker: Option<&Outbox>) -> bool {
+        let Stage::Unopened(waiting) = &inner.stage else { return false };
+        match self.ownership.standing(topic) {
+            Standing::Free => true,
+            Standing::Foreign | Standing::Starting => false,
+            Standing::Asked(holders) => holders.iter().all(|holder| {
+                let out_of_reach = || {
+                    let askers = waiting.parked.iter().map(|parked| &parked.link).chain(asker);
+                    let mut blind = askers.filter(|link| !link.sees(holder) || planted(Fault::IgnoreSees));
+                    self.ownership.is_unseen(holder) && blind.next().is_some()
+                };
+                waiting.excused.contains(holder) || out_of_reach()
+            }),
+        }
+    }
+
+    /// A topic's new life begins here; what waited for it is run, in order.
+    pub(super) fn open(&self, entry: &Arc<Entry>, inner: &mut Inner, now: Instant) {
+        if let Standing::Asked(holders) = self.ownership.standing(&entry.name)
+            && let Stage::Unopened(waiting) = &inner.stage
+            && !holders.iter().all(|holder| waiting.excused.contains(holder))
+        {
+            self.metrics.handoffs_forced.inc();
+        }
+        inner.topic = Topic::new(random_epoch(), self.ownership.ring_version(), now);
+        self.serve(entry, inner, now);
+    }
+
+    /// From here on the topic is held; what waited for it is run, in order.
+    pub(super) fn serve(&self, entry: &Arc<Entry>, inner: &mut Inner, now: Instant) {
+        let mut parked = inner.waiting().map(|waiting| waiting.take()).unwrap_or_default();
+        if planted(Fault::ShuffleParked) {
+            parked.make_contiguous().reverse();
+        }
+        inner.stage = Stage::Holding;
+        inner.shun_until(now + SHUNNED);
+        for Parked { link, request } in parked {
+            // What a link that ended has not had answered is its gateway's to send again (L2).
+            if link.ending().is_some() {
+                continue;
+            }
+            match request {
+                Request::Subscribe(subscription) => {
+                    self.run_subscribe(inner, &link, subscription);
+                }
+                Request::Publish { gateway, publish, deadline } => {
+                    self.run_publish(entry, inner, &link, gateway, &publish, deadline, now);
+                }
+            }
+        }
+        self.note_history(entry, inner);
+        self.forget_later(entry, inner);
+    }
+
+    /// Nobody will be served here: what waits is sent away, to ask elsewhere.
+    pub(super) fn turn_away(&self, entry: &Arc<Entry>, inner: &mut Inner) {
+        let parked = inner.waiting().map(|waiting| waiting.take()).unwrap_or_default();
+        for parked in parked {
+            self.refuse_parked(parked, Refusal::NotOwner);
+        }
+        if let Stage::Unopened(_) = inner.stage {
+            self.remove(entry, inner);
+        }
+    }
+
+    pub(super) fn refuse_parked(&self, parked: Parked, reason: Refusal) {
+        match parked.request {
+            Request::Subscribe(subscription) => {
+                parked.link.push(FromTopicServer::SubscribeRefused { subscription, reason });
+            }
+            Request::Publish { publish, .. } => {
+                self.refuse(&parked.link, publish.slot, publish.number, reason);
+            }
+        }
+    }
+
     fn find_or_create(&self, topic: &[u8], now: Instant) -> Result<Arc<Entry>, Refusal> {
-        if let Some(found) = self.entries.get(topic) {
-            return Ok(Arc::clone(&found.key().0));
+        if let Some(found) = self.find(topic) {
+            return Ok(found);
         }
         if !self.ownership.owns(topic) {
             return Err(Refusal::NotOwner);
@@ -304,35 +466,29 @@ impl Table {
         if self.entries.len() >= self.limits.topics {
             return Err(Refusal::Overloaded);
         }
-        let inner = Inner {
-            topic: Topic::new(random_epoch(), now),
-            dead: false,
-            queued: false,
-            in_histories: false,
-            fresh: false,
-        };
-        let entry = Arc::new(Entry { name: topic.into(), inner: Mutex::new(inner) });
-        // Another link may have been faster; then its entry stands and ours is dropped.
-        let slot = self.entries.entry(Key(Arc::clone(&entry))).or_insert(());
-        Ok(Arc::clone(&slot.key().0))
+        Ok(self.create(topic, now))
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the wrapper: no guard leaves the function")]
-    fn all(&self) -> Vec<Arc<Entry>> {
+    pub(super) fn find(&self, topic: &[u8]) -> Option<Arc<Entry>> {
+        self.entries.get(topic).map(|found| Arc::clone(&found.key().0))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the wrapper: no guard leaves the function")]
+    pub(super) fn create(&self, topic: &[u8], now: Instant) -> Arc<Entry> {
+        let inner = Inner::new(Topic::new(Epoch(1), 0, now));
+        let entry = Arc::new(Entry { name: topic.into(), inner: Mutex::new(inner) });
+        // Another link may have been faster; then its entry stands and ours is dropped.
+        let slot = self.entries.entry(Key(Arc::clone(&entry))).or_insert(());
+        Arc::clone(&slot.key().0)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the wrapper: no guard leaves the function")]
+    pub(super) fn all(&self) -> Vec<Arc<Entry>> {
         self.entries.iter().map(|found| Arc::clone(&found.key().0)).collect()
     }
 
-    /// The topic ends here: its gateways are told, in order behind their deliveries (H8).
-    fn give_up(&self, entry: &Arc<Entry>, inner: &mut Inner) {
-        fanout::moved(&inner.topic);
-        let subscriptions = inner.topic.subscribers().len() as i64;
-        self.metrics.subscriptions.dec_by(subscriptions);
-        self.metrics.topics_moved.inc();
-        self.remove(entry, inner);
-        inner.topic = Topic::new(inner.topic.epoch(), Instant::now());
-    }
-
-    fn remove(&self, entry: &Arc<Entry>, inner: &mut Inner) {
+    pub(super) fn remove(&self, entry: &Arc<Entry>, inner: &mut Inner) {
         inner.dead = true;
         self.account(inner.topic.history_bytes(), 0);
         inner.topic.drop_history();
@@ -340,9 +496,9 @@ impl Table {
         self.entries.remove_if(&entry.name[..], |key, ()| Arc::ptr_eq(&key.0, entry));
     }
 
-    fn forget_later(&self, entry: &Arc<Entry>, inner: &mut Inner) {
+    pub(super) fn forget_later(&self, entry: &Arc<Entry>, inner: &mut Inner) {
         if !inner.queued
-            && !inner.dead
+            && inner.is_held()
             && let Some(at) = inner.topic.forget_at(self.retention(&entry.name))
         {
             inner.queued = true;
@@ -355,7 +511,7 @@ impl Table {
         self.history.load(Ordering::Relaxed)
     }
 
-    fn bounds(&self, topic: &[u8]) -> Bounds {
+    pub(super) fn bounds(&self, topic: &[u8]) -> Bounds {
         let rule = self.rules.load().history(topic);
         let to_usize = |number| usize::try_from(number).unwrap_or(usize::MAX);
         Bounds {
@@ -370,7 +526,7 @@ impl Table {
         if bounds.keep_something() { bounds.age } else { RETENTION }
     }
 
-    fn account(&self, before: usize, after: usize) {
+    pub(super) fn account(&self, before: usize, after: usize) {
         if after > before {
             self.history.fetch_add(after - before, Ordering::Relaxed);
         } else {
@@ -378,7 +534,7 @@ impl Table {
         }
     }
 
-    fn note_history(&self, entry: &Arc<Entry>, inner: &mut Inner) {
+    pub(super) fn note_history(&self, entry: &Arc<Entry>, inner: &mut Inner) {
         inner.fresh = true;
         if !inner.in_histories && inner.topic.history_bytes() > 0 {
             inner.in_histories = true;
@@ -408,34 +564,13 @@ impl Table {
         }
     }
 
-    fn refuse(&self, link: &Outbox, slot: u32, number: u64, reason: Refusal) {
+    pub(super) fn refuse(&self, link: &Outbox, slot: u32, number: u64, reason: Refusal) {
         self.metrics.refused(reason);
         link.push(FromTopicServer::PublishRefused { slot, number, reason });
     }
 }
 
-impl Borrow<[u8]> for Key {
-    fn borrow(&self) -> &[u8] {
-        &self.0.name
-    }
-}
-
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.name == other.0.name
-    }
-}
-
-impl Eq for Key {}
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        // As the borrowed slice hashes, or look-ups by name would miss.
-        self.0.name.hash(state);
-    }
-}
-
-fn random_epoch() -> Epoch {
+pub(super) fn random_epoch() -> Epoch {
     Epoch(fastrand::u64(1..))
 }
 
