@@ -105,6 +105,12 @@ impl Topic {
         self.binding.member()
     }
 
+    /// Whether somebody wants to listen and the topic's owner has not confirmed it: as long as that may be asking around
+    /// for the topic, what this gateway sees of other topic servers counts (H4).
+    pub fn is_waiting(&self) -> bool {
+        self.is_wanted() && !self.subscription.is_some_and(|subscription| subscription.confirmed)
+    }
+
     /// Where the topic stands, once it is subscribed.
     pub fn position(&self) -> Option<(Epoch, u64)> {
         self.position

@@ -211,10 +211,14 @@ impl Hub {
         }
     }
 
-    /// Whether any topic's requests go to this member.
+    /// Whether the link to this member is of use: requests of a topic go there, or some topic waits for its
+    /// subscription, and this member may be who held it (H4).
     pub fn uses(&self, member: MemberId) -> bool {
         let cells = self.slots.read().all();
-        cells.iter().any(|cell| cell.inner.lock().topic.member() == member)
+        cells.iter().any(|cell| {
+            let inner = cell.inner.lock();
+            inner.topic.member() == member || inner.topic.is_waiting()
+        })
     }
 
     /// Wakes the topics that are due.
