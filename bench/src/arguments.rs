@@ -12,13 +12,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::builder::BoolishValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use crate::protocol::Protocol;
 use crate::target::Url;
-use crate::{check, connect, fanout, idle, rooms};
+use crate::{check, connect, fanout, floor, idle, pipe, rooms};
 
 /// The whole `bench` subcommand.
 pub fn command() -> Command {
     let workloads =
-        [fanout::command(), rooms::command(), idle::command(), connect::command(), check::command()];
+        [fanout::command(), rooms::command(), pipe::command(), idle::command(), connect::command()]
+            .map(|workload| workload.arg(protocol()))
+            .into_iter()
+            .chain([check::command()]);
     Command::new("bench")
         .about("Load generator and correctness checker for a running cluster")
         .long_about(
@@ -32,6 +36,7 @@ pub fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommands(workloads.map(|workload| common_options(workload).mut_args(with_variable)))
+        .subcommand(floor::command().mut_args(with_variable))
 }
 
 /// An option with one value; no default is shown or set if `default` is empty.
@@ -45,9 +50,25 @@ pub(crate) fn option(
     if default.is_empty() { option } else { option.default_value(default) }
 }
 
-/// `--seconds` and `--warm-up`, as most workloads have them.
+/// `--protocol`, for the workloads that other systems are measured with too.
+fn protocol() -> Arg {
+    option(
+        "protocol",
+        "NAME",
+        "phoenix",
+        "What the servers speak: phoenix (Campanile, stock Phoenix), nats, socketio, centrifugo, or floor \
+         (`campanile bench floor-server`)",
+    )
+}
+
+/// `--seconds`.
 pub(crate) fn seconds(default: &'static str) -> Arg {
     option("seconds", "S", default, "How long to measure, in seconds (0.1 to 86400)")
+}
+
+/// `--warm-up`.
+pub(crate) fn warm_up(default: &'static str) -> Arg {
+    option("warm-up", "S", default, "Seconds of the same load before the measurement (0 to 3600)")
 }
 
 /// `--payload-bytes`, `--in-flight`, `--rate` and `--warm-up`: what the workloads that publish have in common.
@@ -67,7 +88,7 @@ pub(crate) fn traffic_options(command: Command) -> Command {
             "Open loop: publishes per second in all; latency counts from the scheduled time",
         ))
         .arg(seconds("10"))
-        .arg(option("warm-up", "S", "2", "Seconds of the same load before the measurement (0 to 3600)"))
+        .arg(warm_up("2"))
 }
 
 fn common_options(command: Command) -> Command {
@@ -123,6 +144,7 @@ fn with_variable(arg: Arg) -> Arg {
 /// What every workload needs to know.
 #[derive(Debug, Clone)]
 pub(crate) struct Common {
+    pub(crate) protocol: Protocol,
     pub(crate) urls: Vec<Url>,
     pub(crate) pids: Vec<u32>,
     pub(crate) sources: Vec<IpAddr>,
@@ -134,11 +156,17 @@ pub(crate) struct Common {
 
 impl Common {
     pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
-        let urls = reader.list("url", Url::parse);
-        let default = ["127.0.0.1:4000", "127.0.0.1:4001"];
-        let urls =
-            if urls.is_empty() { default.iter().flat_map(|url| Url::parse(url)).collect() } else { urls };
+        let protocol = reader.protocol();
+        let mut urls = reader.list("url", |text| Url::parse(protocol, text));
+        if urls.is_empty() && protocol == Protocol::Phoenix {
+            let default = ["127.0.0.1:4000", "127.0.0.1:4001"];
+            urls = default.iter().flat_map(|url| Url::parse(protocol, url)).collect();
+        }
+        if urls.is_empty() && reader.faults.is_empty() {
+            reader.fault(format!("--protocol {}: name its servers with --url", protocol.name()));
+        }
         Self {
+            protocol,
             urls,
             pids: reader.list("pid", |text| {
                 text.parse::<u32>().map_err(|_| format!("--pid {text}: expected a process id"))
@@ -150,6 +178,11 @@ impl Common {
             deadline: reader.duration("deadline", 0.1..=600.0),
             run: run_id(),
         }
+    }
+
+    /// The same for a part of the run, on topics of its own.
+    pub(crate) fn part(&self, number: usize) -> Self {
+        Self { run: format!("{}p{number}", self.run), ..self.clone() }
     }
 
     /// The name of this run's topic of this number: letters and digits after the prefix.
@@ -271,7 +304,20 @@ impl<'a> Reader<'a> {
         Duration::from_secs_f64(self.number(name, bounds))
     }
 
-    fn list<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+    /// `--protocol`, where there is one.
+    fn protocol(&mut self) -> Protocol {
+        let Ok(Some(name)) = self.matches.try_get_one::<String>("protocol") else {
+            return Protocol::default();
+        };
+        Protocol::parse(name).unwrap_or_else(|| {
+            let known = Protocol::ALL.map(|(name, _)| name).join(", ");
+            self.faults.push(format!("--protocol {name}: expected one of {known}"));
+            Protocol::default()
+        })
+    }
+
+    /// All values of a repeatable option.
+    pub(crate) fn list<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
         let mut values = Vec::new();
         for text in self.matches.get_many::<String>(name).into_iter().flatten() {
             match parse(text) {
@@ -329,6 +375,15 @@ mod tests {
         ])
         .unwrap_err();
         assert_eq!(faults.len(), 7, "{faults:#?}");
+    }
+
+    #[test]
+    fn other_protocols_have_no_default_server() {
+        assert_eq!(read(&["--protocol", "floor"]).unwrap_err().len(), 1);
+        let (common, _) = read(&["--protocol", "floor", "--url", ":7"]).unwrap();
+        assert_eq!((common.protocol, common.urls.len()), (Protocol::Floor, 1));
+        let faults = read(&["--protocol", "amqp"]).unwrap_err();
+        assert!(faults[0].contains("phoenix, nats"), "{faults:?}");
     }
 
     #[test]

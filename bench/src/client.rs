@@ -7,11 +7,13 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use crate::frame::{Channel, Incoming, Payload};
+use crate::frame::{Incoming, Payload};
+use crate::protocol::Channel;
 use crate::target::Target;
 
 /// The read buffer that makes thousands of connections cheap, in bytes; it is filled with zeros at every read.
@@ -89,6 +91,9 @@ impl Connector {
                 reason: format!("{} answered the upgrade with HTTP {}", target.label, response.status()),
                 advice: "is this a gateway, and is the path right? Give it in full: --url ws://HOST:PORT/PATH",
             }),
+            Ok(Err(Error::Protocol(ProtocolError::HandshakeIncomplete))) => {
+                Err(explain(&io::ErrorKind::UnexpectedEof.into(), target))
+            }
             Ok(Err(error)) => Err(OpenError {
                 reason: format!("{} did not speak WebSocket: {error}", target.label),
                 advice: "is this the gateway's client port (not --admin, not a topic server)?",
@@ -206,8 +211,16 @@ fn explain(error: &io::Error, target: &Target) -> OpenError {
 #[derive(Debug)]
 pub(crate) enum Received {
     Text(Utf8Bytes),
-    /// A binary frame of this many bytes: the generator asks for none.
-    Binary(usize),
+    Binary(Bytes),
+}
+
+impl Received {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
 }
 
 /// One open connection.
@@ -222,7 +235,7 @@ impl Connection {
         loop {
             match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => return Ok(Received::Text(text)),
-                Some(Ok(Message::Binary(bytes))) => return Ok(Received::Binary(bytes.len())),
+                Some(Ok(Message::Binary(bytes))) => return Ok(Received::Binary(bytes)),
                 Some(Ok(Message::Close(Some(frame)))) => {
                     let reason = frame.reason.as_str();
                     let space = if reason.is_empty() { "" } else { " " };
@@ -258,13 +271,24 @@ impl Connection {
     }
 
     async fn joined(&mut self, channel: &Channel) -> Result<Result<(), String>, Lost> {
-        self.send(channel.join()).await?;
+        if let Some(frame) = channel.join() {
+            self.send(frame).await?;
+        }
         // Nothing is delivered before the join's reply, so no payload has to be known here.
         let no_payload = Payload::new(0, 0);
         loop {
-            if let Received::Text(text) = self.receive().await?
-                && let Incoming::Joined(reply) = channel.read(&no_payload, &text)
-            {
+            let received = self.receive().await?;
+            let (mut joined, mut answers) = (None, Vec::new());
+            channel.read(&no_payload, received.bytes(), |incoming| match incoming {
+                Incoming::Joined(reply) => joined = Some(reply),
+                Incoming::Ended(why) => joined = Some(Err(why)),
+                Incoming::Answer(answer) => answers.push(answer),
+                _ => {}
+            });
+            for answer in answers {
+                self.send(answer).await?;
+            }
+            if let Some(reply) = joined {
                 return Ok(reply);
             }
         }

@@ -9,12 +9,12 @@ use tokio::time::sleep_until;
 use crate::arguments::{Common, Pace, Reader, option, pace, seconds};
 use crate::client::{Connector, OpenError};
 use crate::faults::{FaultKind, Faults};
-use crate::frame::Channel;
 use crate::latency::Latency;
 use crate::opening::{connector, reserve_files};
 use crate::pacer::Pacer;
 use crate::process_stats;
 use crate::progress::{Progress, STEP};
+use crate::protocol::Channel;
 use crate::report::Report;
 use crate::run::{Failure, Stop};
 use crate::schedule::Schedule;
@@ -98,6 +98,7 @@ pub(crate) async fn run(settings: &Settings, common: &Common, stop: &Stop) -> Re
         Pace::InFlight(count) => report.setting("in_flight", count),
         Pace::Rate(rate) => report.setting("rate", rate),
     }
+    report.setting("protocol", common.protocol.name());
     report.setting("topics", topics);
     report.setting("seconds", seconds.as_secs_f64());
     report.setting("gateways", gateways);
@@ -188,7 +189,7 @@ async fn attempt(
     topics: usize,
     started: Instant,
 ) -> Result<Took, OpenError> {
-    let channel = Channel::new(number, &common.topic(number % topics));
+    let channel = Channel::new(common.protocol, number, &common.topic(number % topics));
     let mut connection = connector.open(number).await?;
     let open = started.elapsed();
     connector.join_on(&mut connection, number, &channel).await?;

@@ -63,6 +63,7 @@ pub(crate) fn repeat_settings(report: &mut Report, traffic: &Traffic, common: &C
         Pace::InFlight(count) => report.setting("in_flight", count),
         Pace::Rate(rate) => report.setting("rate", rate),
     }
+    report.setting("protocol", common.protocol.name());
     report.setting("payload_bytes", traffic.payload_bytes);
     report.setting("seconds", traffic.seconds.as_secs_f64());
     report.setting("warm_up", traffic.warm_up.as_secs_f64());

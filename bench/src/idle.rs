@@ -12,10 +12,11 @@ use tokio::time::{sleep, timeout};
 use crate::arguments::{Common, Reader, option, seconds};
 use crate::client::{Connection, Lost, Received};
 use crate::faults::{FaultKind, Faults};
-use crate::frame::{Channel, Incoming, Payload, heartbeat};
+use crate::frame::{Incoming, Payload};
 use crate::opening::{connector, open_all, reserve_files};
 use crate::process_stats::{self, total_growth};
 use crate::progress::{Progress, STEP};
+use crate::protocol::Channel;
 use crate::report::Report;
 use crate::run::{Failure, Stop};
 use crate::schedule::heartbeats;
@@ -65,8 +66,9 @@ pub(crate) async fn run(settings: &Settings, common: &Common, stop: &Stop) -> Re
     reserve_files(count)?;
     let connector = connector(common, count, 0).await?;
     let before = process_stats::read(&common.pids);
-    let channels: Vec<Channel> =
-        (0..count).map(|number| Channel::new(number, &common.topic(number % topics))).collect();
+    let channels: Vec<Channel> = (0..count)
+        .map(|number| Channel::new(common.protocol, number, &common.topic(number % topics)))
+        .collect();
     let opening = Instant::now();
     let connections = open_all(&connector, &channels.iter().collect::<Vec<_>>(), stop).await?;
     let opening = opening.elapsed();
@@ -92,6 +94,7 @@ pub(crate) async fn run(settings: &Settings, common: &Common, stop: &Stop) -> Re
         common.urls.len()
     );
     let mut report = Report::new("idle", description);
+    report.setting("protocol", common.protocol.name());
     report.setting("connections", count);
     report.setting("topics", topics);
     report.setting("seconds", seconds.as_secs_f64());
@@ -183,44 +186,52 @@ impl Holder {
         let closing = shared.closing.notified();
         tokio::pin!(closing);
         loop {
-            // All three can be dropped half-way without loss.
+            // All three can be dropped half-way without loss; what an arm does is done to its end.
             tokio::select! {
                 biased;
                 received = connection.receive() => {
-                    self.received(received?)?;
+                    self.received(connection, received?).await?;
                 }
                 () = &mut closing => return Ok(()),
-                _ = beat.tick() => {
+                _ = beat.tick(), if self.channel.beats() => {
                     beats += 1;
                     shared.heartbeats.set(shared.heartbeats.get() + 1);
-                    connection.send(heartbeat(beats)).await?;
+                    connection.send(self.channel.heartbeat(beats)).await?;
                 }
             }
         }
     }
 
     async fn prove(&self, connection: &mut Connection) -> Result<(), Lost> {
-        connection.send(heartbeat(0)).await?;
+        connection.send(self.channel.heartbeat(0)).await?;
         loop {
             let received = connection.receive().await?;
-            if self.received(received)? {
+            if self.received(connection, received).await? {
                 return Ok(());
             }
         }
     }
 
     /// Takes one frame; whether it was the answer to a heartbeat.
-    fn received(&self, received: Received) -> Result<bool, Lost> {
-        let Received::Text(text) = received else {
+    async fn received(&self, connection: &mut Connection, received: Received) -> Result<bool, Lost> {
+        if matches!(received, Received::Binary(_)) && !self.channel.takes_binary() {
             self.fault(FaultKind::Strange, "a binary frame");
             return Ok(false);
-        };
-        match self.channel.read(&Payload::new(0, 0), &text) {
-            Incoming::Heartbeat => return Ok(true),
-            Incoming::Ended(frame) => return Err(Lost(format!("channel ended by the server: {frame}"))),
-            other => self.fault(FaultKind::Strange, &format!("{other:?}")),
         }
-        Ok(false)
+        let (mut answered, mut ended, mut answers) = (false, None, Vec::new());
+        self.channel.read(&Payload::new(0, 0), received.bytes(), |incoming| match incoming {
+            Incoming::Heartbeat => answered = true,
+            Incoming::Ended(frame) => ended = Some(frame),
+            Incoming::Answer(answer) => answers.push(answer),
+            other => self.fault(FaultKind::Strange, &format!("{other:?}")),
+        });
+        if let Some(frame) = ended {
+            return Err(Lost(format!("channel ended by the server: {frame}")));
+        }
+        for answer in answers {
+            connection.send(answer).await?;
+        }
+        Ok(answered)
     }
 
     fn fault(&self, kind: FaultKind, what: &str) {

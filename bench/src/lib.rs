@@ -1,15 +1,16 @@
 //! `campanile bench`: the load generator and correctness checker.
 //!
-//! A plain Phoenix client that shares no code with the server: what it says about a server is seen from
-//! outside. All connections live on one thread; every delivery is checked (once, in order, undamaged) before
-//! it is counted.
+//! A plain client, of Phoenix or of another system to compare with, that shares no code with the server: what it
+//! says about a server is seen from outside. All connections live on one thread; every delivery is checked (once, in
+//! order, undamaged) before it is counted.
 //!
 //! In reading order:
 //!
 //! * `run`: the way from arguments to report and exit code; `arguments`: all settings and their bounds;
-//! * the workloads: `fanout`, `rooms`, `idle`, `connect`, and `traffic`, which the first two share; `check`, which
-//!   judges the delivery contract through kills, restarts and ring edits;
-//! * `client`, `target`, `frame`, `opening`: connections and what is said on them;
+//! * the workloads: `fanout`, `rooms`, `pipe`, `idle`, `connect`, and `traffic`, which the first three share; `check`,
+//!   which judges the delivery contract through kills, restarts and ring edits;
+//! * `client`, `target`, `opening`: connections; `frame`, `protocol`: what is said on them; `floor`: the least that a
+//!   server can do, to compare with;
 //! * `sequence`, `faults`: what is checked; `schedule`, `pacer`: when something is due; `latency`,
 //!   `process_stats`: what is measured;
 //! * `report`, `progress`: what is shown.
@@ -22,13 +23,17 @@ mod check;
 mod connect;
 mod fanout;
 mod idle;
+mod pipe;
 mod rooms;
 mod traffic;
 
 mod client;
 mod frame;
 mod opening;
+mod protocol;
 mod target;
+
+mod floor;
 
 mod faults;
 mod latency;

@@ -5,8 +5,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::arguments::Common;
 use crate::client::{Connection, Connector};
-use crate::frame::Channel;
 use crate::progress::Progress;
+use crate::protocol::Channel;
 use crate::run::{Failure, Stop};
 use crate::target::sources;
 
@@ -33,6 +33,13 @@ pub(crate) fn reserve_files(needed: usize) -> Result<(), Failure> {
         "this run needs {needed} open files, and the limit is {maximum}: raise it (as root `ulimit -Hn {needed}`, \
          or LimitNOFILE in a systemd unit, or /etc/security/limits.conf) or ask for fewer connections"
     )]))
+}
+
+/// Makes room for as many open files as there may be.
+pub(crate) fn reserve_all_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // A server with fewer than it could have still serves.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 /// Looks up the targets and chooses the sources for this many connections, or connections in the whole run.

@@ -34,6 +34,7 @@ pub struct Report {
     faults: Faults,
     notes: Vec<String>,
     ended_early: bool,
+    parts: Vec<Report>,
 }
 
 /// One measured number.
@@ -118,6 +119,11 @@ impl Report {
         self.faults = faults;
     }
 
+    /// Adds one measurement of several, with figures and a check of its own.
+    pub(crate) fn part(&mut self, part: Report) {
+        self.parts.push(part);
+    }
+
     /// The run was ended by a signal.
     pub(crate) fn ended_early(&mut self) {
         self.ended_early = true;
@@ -126,7 +132,12 @@ impl Report {
 
     /// Whether no fault was found.
     pub fn ok(&self) -> bool {
-        self.faults.total() == 0
+        self.faults.total() == 0 && self.parts.iter().all(Self::ok)
+    }
+
+    /// The measurements of a run that has several.
+    pub fn parts(&self) -> &[Report] {
+        &self.parts
     }
 
     /// What went wrong.
@@ -171,6 +182,9 @@ impl Report {
         if let Some((key, rows)) = &self.rows {
             report[*key] = rows.iter().map(|row| row.value.clone()).collect();
         }
+        if !self.parts.is_empty() {
+            report["parts"] = self.parts.iter().map(Self::json).collect();
+        }
         report
     }
 
@@ -184,6 +198,14 @@ impl Report {
 
     fn write_table(&self, text: &mut String) -> std::fmt::Result {
         writeln!(text, "{}: {}\n", self.workload, self.description)?;
+        if !self.parts.is_empty() {
+            self.notes.iter().try_for_each(|note| writeln!(text, "  note: {note}\n"))?;
+            for (number, part) in self.parts.iter().enumerate() {
+                text.push_str(if number > 0 { "\n" } else { "" });
+                part.write_table(text)?;
+            }
+            return Ok(());
+        }
         for figure in &self.figures {
             writeln!(text, "  {:<34}{:>16} {}", figure.label, number(figure.value), figure.unit)?;
         }
@@ -319,6 +341,22 @@ mod tests {
     fn numbers_for_people() {
         let shown = [0.0, 7.0, 999.0, 1_000.0, 1_234_567.8, -4_321.0, 2.345, 0.01234].map(number);
         assert_eq!(shown, ["0", "7", "999", "1,000", "1,234,568", "-4,321", "2.35", "0.0123"]);
+    }
+
+    #[test]
+    fn the_fault_of_a_part_is_the_fault_of_the_whole() {
+        let mut whole = Report::new("pipe", "two sizes".into());
+        for missing in [0, 1] {
+            let mut part = Report::new("pipe", format!("part {missing}"));
+            let mut faults = Faults::default();
+            faults.add(FaultKind::Missing, missing, || "one".into());
+            part.checked("all came", faults);
+            whole.part(part);
+            assert_eq!(whole.ok(), missing == 0);
+        }
+        let json = whole.json();
+        assert_eq!((json["ok"].as_bool(), json["parts"][0]["ok"].as_bool()), (Some(false), Some(true)));
+        assert!(whole.table().contains("part 0") && whole.table().contains("check: FAILED"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::arguments::{Common, Reader};
 use crate::report::Report;
-use crate::{check, connect, fanout, idle, process_stats, rooms};
+use crate::{check, connect, fanout, floor, idle, pipe, process_stats, rooms};
 
 /// Why there is no report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,9 @@ pub enum Failure {
 /// Runs what the arguments of [`crate::command`] ask for, prints the report to stdout and gives the exit code:
 /// 0 all was well, 1 a fault was found or the run failed, 2 bad settings.
 pub fn run(matches: &ArgMatches) -> ExitCode {
+    if let Some(("floor-server", matches)) = matches.subcommand() {
+        return floor::run(matches);
+    }
     let done = perform(matches);
     // There is nowhere left to tell of an output that is closed.
     match done {
@@ -48,7 +51,7 @@ pub fn run(matches: &ArgMatches) -> ExitCode {
 pub fn perform(matches: &ArgMatches) -> Result<Report, Failure> {
     let Some((name, matches)) = matches.subcommand() else {
         return Err(Failure::Settings(vec![
-            "bench: name a workload: fanout, rooms, idle, connect or check".into(),
+            "bench: name a workload: fanout, rooms, pipe, idle, connect or check".into(),
         ]));
     };
     let mut reader = Reader::new(matches);
@@ -59,6 +62,7 @@ pub fn perform(matches: &ArgMatches) -> Result<Report, Failure> {
     let workload = match name {
         "fanout" => Workload::Fanout(fanout::Settings::read(&mut reader)),
         "rooms" => Workload::Rooms(rooms::Settings::read(&mut reader)),
+        "pipe" => Workload::Pipe(pipe::Settings::read(&mut reader)),
         "idle" => Workload::Idle(idle::Settings::read(&mut reader)),
         "connect" => Workload::Connect(connect::Settings::read(&mut reader)),
         "check" => Workload::Check(check::Settings::read(&mut reader)),
@@ -75,6 +79,7 @@ pub fn perform(matches: &ArgMatches) -> Result<Report, Failure> {
         match workload {
             Workload::Fanout(settings) => fanout::run(&settings, &common, &stop).await,
             Workload::Rooms(settings) => rooms::run(&settings, &common, &stop).await,
+            Workload::Pipe(settings) => pipe::run(&settings, &common, &stop).await,
             Workload::Idle(settings) => idle::run(&settings, &common, &stop).await,
             Workload::Connect(settings) => connect::run(&settings, &common, &stop).await,
             Workload::Check(settings) => check::run(&settings, &common, &stop).await,
@@ -85,6 +90,7 @@ pub fn perform(matches: &ArgMatches) -> Result<Report, Failure> {
 enum Workload {
     Fanout(fanout::Settings),
     Rooms(rooms::Settings),
+    Pipe(pipe::Settings),
     Idle(idle::Settings),
     Connect(connect::Settings),
     Check(check::Settings),

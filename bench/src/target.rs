@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use tokio::net::lookup_host;
 
-/// Where a gateway serves Phoenix clients.
-const DEFAULT_PATH: &str = "/socket/websocket";
+use crate::protocol::Protocol;
+
 /// Connections per source address: Linux gives out about 28,000 ports for each.
 const PER_SOURCE: usize = 20_000;
 
@@ -19,7 +19,7 @@ pub(crate) struct Url {
 impl Url {
     /// Reads `host:port`, `ws://host:port` or a full URL. `http://` is taken for `ws://`, because that is what a
     /// gateway's page has in its address line.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(protocol: Protocol, text: &str) -> Result<Self, String> {
         let fault = |what: &str| format!("--url {text}: {what}; expected host:port or ws://host:port");
         let rest = match text.split_once("://") {
             Some(("ws" | "http", rest)) => rest,
@@ -37,16 +37,17 @@ impl Url {
         if !has_port {
             return Err(fault("the port is missing or wrong"));
         }
-        let path = if path.is_empty() || path == "/" { DEFAULT_PATH } else { path };
-        let path = if path.starts_with('?') { format!("{DEFAULT_PATH}{path}") } else { path.into() };
-        let named = path
-            .split_once('?')
-            .is_some_and(|(_, query)| query.split('&').any(|pair| pair.split('=').next() == Some("vsn")));
-        let path_and_query = match (named, path.contains('?')) {
-            (true, _) => path,
-            (false, true) => format!("{path}&vsn=2.0.0"),
-            (false, false) => format!("{path}?vsn=2.0.0"),
-        };
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let path = if path.is_empty() || path == "/" { protocol.default_path() } else { path };
+        let mut pairs: Vec<String> =
+            query.split('&').filter(|pair| !pair.is_empty()).map(str::to_owned).collect();
+        for (name, value) in protocol.query() {
+            if !pairs.iter().any(|pair| pair.split('=').next() == Some(name)) {
+                pairs.push(format!("{name}={value}"));
+            }
+        }
+        let mark = if pairs.is_empty() { "" } else { "?" };
+        let path_and_query = format!("{path}{mark}{}", pairs.join("&"));
         Ok(Self { authority, path_and_query })
     }
 
@@ -92,10 +93,11 @@ mod tests {
 
     #[test]
     fn urls_in_every_accepted_form() {
-        let full = |text: &str| {
-            let url = Url::parse(text).unwrap();
+        let with = |protocol, text: &str| {
+            let url = Url::parse(protocol, text).unwrap();
             format!("{}{}", url.authority, url.path_and_query)
         };
+        let full = |text: &str| with(Protocol::Phoenix, text);
         let usual = "127.0.0.1:4000/socket/websocket?vsn=2.0.0";
         for text in [
             "127.0.0.1:4000",
@@ -110,12 +112,15 @@ mod tests {
         assert_eq!(full("ws://h:1?token=a"), "h:1/socket/websocket?token=a&vsn=2.0.0");
         assert_eq!(full("ws://h:1/x?vsn=1.0.0"), "h:1/x?vsn=1.0.0");
         assert_eq!(full("[::1]:4000"), "[::1]:4000/socket/websocket?vsn=2.0.0");
+        assert_eq!(with(Protocol::Nats, "h:1"), "h:1/");
+        assert_eq!(with(Protocol::SocketIo, "h:1"), "h:1/socket.io/?EIO=4&transport=websocket");
+        assert_eq!(with(Protocol::SocketIo, "h:1/x/?EIO=3"), "h:1/x/?EIO=3&transport=websocket");
     }
 
     #[test]
     fn faults_name_the_url_and_what_is_expected() {
         for text in ["", "localhost", "ws://h", "h:0", "h:99999", "wss://h:1", "ftp://h:1"] {
-            let fault = Url::parse(text).unwrap_err();
+            let fault = Url::parse(Protocol::Phoenix, text).unwrap_err();
             assert!(fault.starts_with(&format!("--url {text}: ")) && fault.contains("expected"), "{fault}");
         }
     }

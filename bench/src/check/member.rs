@@ -153,7 +153,7 @@ impl Member {
         loop {
             let heard = match connection.receive().await.map_err(lost)? {
                 Received::Text(text) => line.read(&subject.payload, &text),
-                Received::Binary(bytes) => Heard::Strange(format!("a binary frame of {bytes} bytes")),
+                Received::Binary(bytes) => Heard::Strange(format!("a binary frame of {} bytes", bytes.len())),
             };
             match heard {
                 Heard::Joined(Ok(told)) => {

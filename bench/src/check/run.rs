@@ -14,10 +14,11 @@ use super::shared::{Phase, Shared, Subject};
 use super::summary::summarise;
 use crate::arguments::Common;
 use crate::client::Connector;
-use crate::frame::{Channel, Payload};
+use crate::frame::Payload;
 use crate::opening::{connector, reserve_files};
 use crate::process_stats;
 use crate::progress::{Progress, STEP};
+use crate::protocol::{Channel, Protocol};
 use crate::report::Report;
 use crate::run::{Failure, Stop};
 
@@ -71,7 +72,7 @@ pub(crate) async fn run(settings: &Settings, common: &Common, stop: &Stop) -> Re
 async fn somebody_is_there(connector: &Connector, common: &Common) -> Result<(), Failure> {
     let mut failure = Failure::Running("no gateway is named".into());
     for number in 0..connector.gateways() {
-        let channel = Channel::new(number, &common.topic(0));
+        let channel = Channel::new(Protocol::Phoenix, number, &common.topic(0));
         match connector.join(number, &channel).await {
             Ok(connection) => {
                 connection.close().await;

@@ -11,7 +11,7 @@ use super::wire::{Answer, Heard, Line};
 use crate::arguments::Pace;
 use crate::client::{Connection, Lost, Received};
 use crate::faults::FaultKind;
-use crate::frame::heartbeat;
+use crate::protocol::heartbeat;
 use crate::schedule::Schedule;
 
 /// Publishes that a publisher may have without an answer; what is due beyond is left out.
@@ -170,7 +170,7 @@ impl Member {
         let subject = self.subject();
         let heard = match received {
             Received::Text(text) => line.read(&subject.payload, &text),
-            Received::Binary(bytes) => Heard::Strange(format!("a binary frame of {bytes} bytes")),
+            Received::Binary(bytes) => Heard::Strange(format!("a binary frame of {} bytes", bytes.len())),
         };
         match heard {
             Heard::Event { offset, number } => {

@@ -82,7 +82,7 @@ impl Line {
     pub(super) fn read(&self, payload: &Payload, frame: &str) -> Heard {
         self.read_event(payload, frame)
             .or_else(|| self.read_slowly(payload, frame))
-            .unwrap_or_else(|| Heard::Strange(shortened(frame)))
+            .unwrap_or_else(|| Heard::Strange(shortened(frame.as_bytes())))
     }
 
     /// An event as the gateway writes it, without parsing JSON.
@@ -112,7 +112,7 @@ impl Line {
                 Some(Heard::Event { offset: reference.as_u64()?, number: payload.sequence_of_value(&body)? })
             }
             "position" => standing(&body).map(Heard::Notice),
-            "phx_close" | "phx_error" => Some(Heard::Ended(shortened(frame))),
+            "phx_close" | "phx_error" => Some(Heard::Ended(shortened(frame.as_bytes()))),
             "phx_reply" => {
                 let ok = body.get("status")?.as_str()? == "ok";
                 let response = body.get("response")?;
@@ -152,7 +152,7 @@ fn standing(body: &Value) -> Option<Standing> {
 fn reason(response: &Value) -> String {
     match response.get("reason").and_then(Value::as_str) {
         Some(reason) => reason.to_owned(),
-        None => shortened(&response.to_string()),
+        None => shortened(response.to_string().as_bytes()),
     }
 }
 

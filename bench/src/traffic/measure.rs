@@ -12,10 +12,10 @@ use super::tasks::{publish, subscribe};
 use super::topic::Topic;
 use crate::arguments::{Common, Pace, Traffic};
 use crate::faults::FaultKind;
-use crate::frame::Channel;
 use crate::opening::{connector, open_all, reserve_files};
 use crate::process_stats;
 use crate::progress::{Progress, STEP};
+use crate::protocol::Channel;
 use crate::report::Report;
 use crate::run::{Failure, Stop};
 use crate::schedule::Schedule;
@@ -54,9 +54,10 @@ pub(crate) async fn measure(
         .collect();
     let topic_of = |number: usize| &topics[number / plan.members];
     let channels: Vec<Channel> =
-        (0..total).map(|number| Channel::new(number, &topic_of(number).name)).collect();
+        (0..total).map(|number| Channel::new(common.protocol, number, &topic_of(number).name)).collect();
     let connections = open_all(&connector, &channels.iter().collect::<Vec<_>>(), stop).await?;
 
+    sleep(common.protocol.settles()).await;
     let start = Instant::now();
     let begin = start + traffic.warm_up;
     let shared = Rc::new(Shared::new(begin, begin + traffic.seconds, plan.topics));
@@ -99,6 +100,8 @@ pub(crate) async fn measure(
     let cpu = report.usage(&before, &after);
     let elapsed = after.taken().duration_since(before.taken()).as_secs_f64().max(f64::EPSILON);
     fill(report, &shared, total, elapsed, (!common.pids.is_empty()).then_some(cpu));
+    let bytes = shared.deliveries.get() as f64 * traffic.payload_bytes as f64;
+    report.figure("bytes_per_second", "payload bytes delivered/s", bytes / elapsed, "");
     if matches!(traffic.pace, Pace::Rate(_)) {
         let lateness = shared.lateness.borrow().summary();
         report.latency("lateness", "sent behind schedule", lateness);

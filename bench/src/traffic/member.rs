@@ -8,7 +8,8 @@ use super::shared::Shared;
 use super::topic::{Replied, Topic};
 use crate::client::{Lost, Received};
 use crate::faults::FaultKind;
-use crate::frame::{Channel, Incoming, PublishReply};
+use crate::frame::{Incoming, PublishReply};
+use crate::protocol::Channel;
 use crate::sequence::{Tracker, Verdict};
 
 /// How many gaps a subscriber remembers before the excused ones are taken out.
@@ -39,19 +40,23 @@ impl Member {
         Self { number, gateway, channel, topic, shared, tracker: RefCell::default(), gone: Cell::new(false) }
     }
 
-    /// Takes one frame.
-    pub(crate) fn received(&self, received: Received) {
-        match received {
-            Received::Text(text) => match self.channel.read(&self.topic.payload, &text) {
-                Incoming::Delivery(sequence) => self.delivered(sequence),
-                Incoming::Published(sequence, reply) => self.replied(sequence, reply),
-                Incoming::Heartbeat => {}
-                Incoming::Joined(_) => self.strange("a second reply to the join"),
-                Incoming::Ended(frame) => self.lost(&Lost(format!("channel ended by the server: {frame}"))),
-                Incoming::Strange(frame) => self.strange(&frame),
-            },
-            Received::Binary(bytes) => self.strange(&format!("a binary frame of {bytes} bytes")),
+    /// Takes one frame. Gives what the server waits for, if anything.
+    pub(crate) fn received(&self, received: &Received) -> Vec<String> {
+        let mut answers = Vec::new();
+        if matches!(received, Received::Binary(_)) && !self.channel.takes_binary() {
+            self.strange(&format!("a binary frame of {} bytes", received.bytes().len()));
+            return answers;
         }
+        self.channel.read(&self.topic.payload, received.bytes(), |incoming| match incoming {
+            Incoming::Delivery(sequence) => self.delivered(sequence),
+            Incoming::Published(sequence, reply) => self.replied(sequence, reply),
+            Incoming::Heartbeat => {}
+            Incoming::Answer(answer) => answers.push(answer),
+            Incoming::Joined(_) => self.strange("a second reply to the join"),
+            Incoming::Ended(frame) => self.lost(&Lost(format!("channel ended by the server: {frame}"))),
+            Incoming::Strange(frame) => self.strange(&frame),
+        });
+        answers
     }
 
     fn delivered(&self, sequence: u64) {

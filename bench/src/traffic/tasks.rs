@@ -5,8 +5,7 @@ use std::time::Instant;
 
 use super::member::Member;
 use super::shared::Shared;
-use crate::client::{Connection, Lost};
-use crate::frame::heartbeat;
+use crate::client::{Connection, Lost, Received};
 use crate::pacer::Pacer;
 use crate::schedule::{Schedule, heartbeats};
 
@@ -30,13 +29,17 @@ pub(crate) async fn subscribe(
         tokio::select! {
             biased;
             received = connection.receive() => match received {
-                Ok(received) => member.received(received),
+                Ok(received) => {
+                    if let Err(lost) = take(&mut connection, &member, &received).await {
+                        break lost;
+                    }
+                }
                 Err(lost) => break lost,
             },
             () = &mut closing => return connection.close().await,
-            _ = beat.tick() => {
+            _ = beat.tick(), if member.channel.beats() => {
                 beats += 1;
-                if let Err(lost) = connection.send(heartbeat(beats)).await {
+                if let Err(lost) = connection.send(member.channel.heartbeat(beats)).await {
                     break lost;
                 }
             }
@@ -86,7 +89,11 @@ pub(crate) async fn publish(
         tokio::select! {
             biased;
             received = connection.receive() => match received {
-                Ok(received) => member.received(received),
+                Ok(received) => {
+                    if let Err(lost) = take(&mut connection, &member, &received).await {
+                        break lost;
+                    }
+                }
                 Err(lost) => break lost,
             },
             () = &mut closing => return connection.close().await,
@@ -97,9 +104,9 @@ pub(crate) async fn publish(
                     break Lost(format!("the publisher's timer failed: {error}"));
                 }
             }
-            _ = beat.tick() => {
+            _ = beat.tick(), if member.channel.beats() => {
                 beats += 1;
-                if let Err(lost) = connection.send(heartbeat(beats)).await {
+                if let Err(lost) = connection.send(member.channel.heartbeat(beats)).await {
                     break lost;
                 }
             }
@@ -110,6 +117,14 @@ pub(crate) async fn publish(
     }
     member.topic.publisher_left();
     member.lost(&lost);
+}
+
+/// Counts and checks what a frame says, and answers where the server waits for it.
+async fn take(connection: &mut Connection, member: &Member, received: &Received) -> Result<(), Lost> {
+    for answer in member.received(received) {
+        connection.send(answer).await?;
+    }
+    Ok(())
 }
 
 async fn publish_due(

@@ -229,9 +229,9 @@ fn handle(shared: &Shared, frame: &Value, outbox: &Outbox) {
     }
 }
 
-/// The generator's padding is the last member of its payloads; serde_json's map would sort the members.
+/// The members in the generator's order, as a gateway leaves them.
 pub(crate) fn in_order(payload: &Value) -> String {
-    format!(r#"{{"topic":{},"n":{},"p":{}}}"#, payload["topic"], payload["n"], payload["p"])
+    format!(r#"{{"n":{},"p":{},"topic":{}}}"#, payload["n"], payload["p"], payload["topic"])
 }
 
 fn deliver(topic: &mut Topic, fault: Fault, name: &str, event: &Value, payload: &Value, number: u64) {
