@@ -96,11 +96,15 @@ impl Clients {
                 outbox.end(Ending::Drain);
             }
             clients.metrics.sessions.inc();
-            let ending = session::run(socket, outbox, front, clients.limits.idle).await;
-            clients.open.lock().remove(key);
-            clients.metrics.sessions.dec();
-            clients.metrics.ended(ending);
-            tracing::debug!(reason = ending.word(), "session ended");
+            let idle = clients.limits.idle;
+            let ended = move |ending: Ending| {
+                clients.open.lock().remove(key);
+                clients.metrics.sessions.dec();
+                clients.metrics.ended(ending);
+                tracing::debug!(reason = ending.word(), "session ended");
+            };
+            // A task of its own: this one has held the upgrade, and would stay as large for the connection's life.
+            tokio::spawn(session::run(socket, outbox, front, idle, ended));
         });
     }
 }

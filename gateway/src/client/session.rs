@@ -59,17 +59,26 @@ struct Session<F: Front> {
     read_first: bool,
 }
 
-/// Runs a session to its end and says why it ended.
-pub async fn run<F: Front>(socket: Socket, outbox: Outbox, front: F, idle: Duration) -> Ending {
+/// Runs a session to its end, and then says why it ended. The future holds the session once: an `async fn` would keep
+/// what it was given beside what it made of it, and every idle connection would pay for that.
+pub fn run<F: Front>(
+    socket: Socket,
+    outbox: Outbox,
+    front: F,
+    idle: Duration,
+    ended: impl FnOnce(Ending),
+) -> impl Future<Output = ()> {
     let alarm = Box::pin(sleep_until(Instant::now() + idle));
     let mut session =
         Session { socket, outbox, front, items: VecDeque::new(), idle, alarm, read_first: true };
-    let ending = session.turns().await;
-    session.front.ended();
-    session.outbox.close();
-    // Boxed: the end is rare, and its state would make every idle session larger.
-    Box::pin(session.socket.finish(ending)).await;
-    ending
+    async move {
+        let ending = session.turns().await;
+        session.front.ended();
+        session.outbox.close();
+        // Boxed: the end is rare, and its state would make every idle session larger.
+        Box::pin(session.socket.finish(ending)).await;
+        ended(ending);
+    }
 }
 
 impl<F: Front> Session<F> {
