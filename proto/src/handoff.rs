@@ -380,7 +380,12 @@ mod tests {
     #[test]
     fn everything_survives_the_wire() {
         let place = || Place { name: "ts-a".into(), address: "h:1".into() };
-        let rings = Rings { newest: "a".into(), previous: vec!["b".into()], clean: vec![(place(), 3)], starting: true };
+        let rings = Rings {
+            newest: "a".into(),
+            previous: vec!["b".into()],
+            clean: vec![(place(), 3)],
+            starting: true,
+        };
         let hello = PeerHello {
             link_version: 1,
             from: place(),
