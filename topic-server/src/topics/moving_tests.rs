@@ -172,3 +172,31 @@ fn gateways_that_are_on_their_way_miss_nothing_where_history_is_off() {
     assert_eq!(read(now + SETTLING_TIME - Duration::from_millis(1)), there);
     assert_eq!(read(now + SETTLING_TIME), campanile_proto::Found::Gone { oldest: None });
 }
+
+/// L5, H9: a publish that was refused because its topic had just left comes again, with its number. Should the topic be
+/// back by then, later ones of the same link must not have run before it: they are refused until the gateway subscribes
+/// anew, or a second is over.
+#[test]
+fn what_follows_a_refused_publish_is_refused_until_its_gateway_comes_again() {
+    let now = Instant::now();
+    let (table, link) = with_topic(7, 10, 3, now);
+    let publish_at = |number, now| table.publish(&link, A, publish("topic", number), Duration::ZERO, now);
+    let leave_and_come_back = |version, number| {
+        let left = table.adopt(ring(version, &["ts-b"]), now).expect("a newer ring");
+        assert!(table.give(&left[0], &place("ts-b"), B, version, now).is_some());
+        publish_at(number, now);
+        assert!(table.take_back(&left[0], version, false, now));
+    };
+    leave_and_come_back(6, 1);
+    publish_at(2, now);
+    assert_eq!(words(&link), ["moved 10", "publish refused NotOwner", "publish refused NotOwner"]);
+    table.subscribe(&link, number(1, 2), b"topic", now);
+    publish_at(1, now);
+    publish_at(2, now);
+    let told = ["subscribed 10", "published 11", "deliver 11", "published 12", "deliver 12"];
+    assert_eq!(words(&link), told, "in order");
+    leave_and_come_back(7, 3);
+    let later = now + Duration::from_secs(1);
+    publish_at(3, later);
+    assert_eq!(words(&link), ["moved 12", "publish refused NotOwner", "published 13"]);
+}
