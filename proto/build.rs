@@ -4,6 +4,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=link.proto");
     println!("cargo:rerun-if-changed=handoff.proto");
     let files = protox::compile(["link.proto", "handoff.proto"], ["."])?;
-    tonic_prost_build::configure().bytes(".").compile_fds(files)?;
+    tonic_prost_build::configure().codec_path("crate::codec::BoundedCodec").bytes(".").compile_fds(files)?;
     Ok(())
 }

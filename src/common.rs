@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use campanile_process::admin::{self, Admin, Readiness};
 use campanile_process::listen;
+use campanile_process::memory::{self, MemoryGuard};
 use campanile_process::metrics::{Registry, register_process};
-use campanile_process::open_files;
+use campanile_process::open_files::{self, OpenFiles};
 use campanile_process::settings::{Faults, Kind, Resolver, Setting};
 use campanile_process::shutdown::Shutdown;
 use campanile_process::telemetry;
@@ -68,6 +69,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         default: "10",
         help: "How long an orderly end after SIGTERM or SIGINT may take; a second signal ends at once",
     },
+    Setting {
+        name: "memory-watermark",
+        value: "BYTES",
+        kind: Kind::Bytes { min: 0, max: 1 << 44 },
+        default: "",
+        help: "With more memory in RAM than this, the process takes no new connections, topics and publishes until it is \
+               5 % below; 0 for never, without it 80 % of what the cgroup or the machine has",
+    },
 ];
 
 /// The values of [`SETTINGS`].
@@ -77,6 +86,7 @@ pub(crate) struct Common {
     pub(crate) admin: Option<SocketAddr>,
     pub(crate) log: String,
     pub(crate) drain: Duration,
+    memory_watermark: Option<u64>,
 }
 
 /// Why a subcommand did not end in good order.
@@ -97,17 +107,25 @@ impl Common {
             admin: resolver.address("admin"),
             log,
             drain: resolver.seconds("drain-seconds"),
+            memory_watermark: resolver.bytes_if_given("memory-watermark"),
         }
     }
 
-    /// Logs, and the limit of open files. Call it when all settings are known to be good.
-    pub(crate) fn start(&self, holds_clients: bool) -> Result<(), End> {
+    /// Logs, and the limit of open files, which comes back. Call it when all settings are known to be good.
+    pub(crate) fn start(&self, holds_clients: bool) -> Result<OpenFiles, End> {
         telemetry::start(&self.log).map_err(|fault| End::Bad(fault.into()))?;
         let files = open_files::raise_and_check();
         if holds_clients {
             files.warn_if_low(CONNECTIONS_WANTED);
         }
-        Ok(())
+        Ok(files)
+    }
+
+    /// Watches the memory of this process until `end` is cancelled.
+    pub(crate) fn watch_memory(&self, end: &CancellationToken) -> MemoryGuard {
+        let guard = MemoryGuard::new(self.memory_watermark);
+        tokio::spawn(guard.clone().watch(memory::used, end.clone()));
+        guard
     }
 }
 
@@ -189,11 +207,13 @@ pub(crate) async fn serve_admin(
     address: Option<SocketAddr>,
     mut registries: Vec<Registry>,
     ready: impl Fn() -> Readiness + Send + Sync + 'static,
+    memory: &MemoryGuard,
     end: &CancellationToken,
 ) -> Result<(), End> {
     let Some(address) = address else { return Ok(()) };
     let mut process = Registry::default();
     register_process(&mut process, env!("CARGO_PKG_VERSION"), env!("CAMPANILE_COMMIT"));
+    memory.register(&mut process);
     registries.push(process);
     let listener = listen("admin", address, "--admin").await?;
     let admin = Admin { registries: registries.into_iter().map(Arc::new).collect(), ready: Arc::new(ready) };

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use campanile_gateway::Gateway;
 use campanile_process::admin::Readiness;
+use campanile_process::memory::MemoryGuard;
 use campanile_process::metrics::Registry;
+use campanile_process::open_files::OpenFiles;
 use campanile_process::settings::{Kind, Setting, arguments};
 use campanile_process::shutdown::Shutdown;
 use campanile_ring_config::{Feed, Ring, TopicRules};
@@ -58,6 +60,16 @@ struct Wanted {
     topic_server: campanile_topic_server::Settings,
 }
 
+impl Wanted {
+    /// All gateways share the process: each gets its part of the connections that it can hold.
+    fn in_one_process(mut self, files: OpenFiles, memory: &MemoryGuard) -> Self {
+        self.gateway.memory = memory.pressure();
+        self.topic_server.memory = memory.pressure();
+        let part = files.connections / u64::from(self.gateways.max(1));
+        Self { gateway: self.gateway.for_open_files(part), ..self }
+    }
+}
+
 /// A running cluster.
 struct Dev {
     gateway_tasks: JoinSet<()>,
@@ -102,9 +114,11 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
             };
             (wanted, source)
         })?;
-        wanted.common.start(true)?;
+        let files = wanted.common.start(true)?;
         Ok(async move {
             let shutdown = common::signals()?;
+            let memory = wanted.common.watch_memory(&shutdown.now);
+            let wanted = wanted.in_one_process(files, &memory);
             let rules = follow_rules(config, &shutdown, || {});
             let mut dev = Dev {
                 gateway_tasks: JoinSet::new(),
@@ -129,7 +143,7 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
             for index in 0..wanted.gateways {
                 dev.start_gateway(&wanted, index, feed.clone(), &rules, &shutdown).await?;
             }
-            dev.finish(&wanted, &shutdown).await
+            dev.finish(&wanted, memory, &shutdown).await
         })
     })
 }
@@ -221,7 +235,7 @@ impl Dev {
     }
 
     /// Says how to use the cluster, and runs it to its end.
-    async fn finish(mut self, wanted: &Wanted, shutdown: &Shutdown) -> Result<(), End> {
+    async fn finish(mut self, wanted: &Wanted, memory: MemoryGuard, shutdown: &Shutdown) -> Result<(), End> {
         let ready = self.ready;
         let all_ready = move || {
             let states: Vec<_> = ready.iter().map(|ready| ready()).collect();
@@ -230,7 +244,7 @@ impl Dev {
             let body = format!(r#"{{"ready":{ready},"gateways":[{}]}}"#, bodies.join(","));
             Readiness { ready, body }
         };
-        common::serve_admin(wanted.common.admin, self.registries, all_ready, &shutdown.now).await?;
+        common::serve_admin(wanted.common.admin, self.registries, all_ready, &memory, &shutdown.now).await?;
         explain(&self.gateways);
         let failed = |error| End::Failed(format!("a part of the cluster failed: {error}"));
         loop {

@@ -34,7 +34,7 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
                 let source = RingSource::load_or_fault(common.ring.as_deref(), resolver);
                 (common, resolver.address("listen"), settings, source)
             })?;
-        common.start(true)?;
+        let files = common.start(true)?;
         source.log();
         Ok(async move {
             let shutdown = common::signals()?;
@@ -43,13 +43,16 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
             let listener = common::bind(listen, "--listen").await?;
             let address = listener.local_addr().unwrap_or(listen);
             let name = settings.name.clone().unwrap_or_else(|| address.to_string());
-            let settings = Settings { name: Some(name.clone()), ..settings };
+            let memory = common.watch_memory(&shutdown.now);
+            let settings = Settings { name: Some(name.clone()), memory: memory.pressure(), ..settings };
+            let settings = settings.for_open_files(files.connections);
             let metrics = Arc::new(Metrics::default());
             let feed = source.follow(&shutdown, counting(&metrics.rings_refused));
             let rules = follow_rules(config, &shutdown, counting(&metrics.configs_refused));
             let gateway = Gateway::new(settings, feed, rules, metrics, shutdown.clone());
             let registry = gateway_registry(&gateway, &name);
-            common::serve_admin(common.admin, vec![registry], gateway.readiness(), &shutdown.now).await?;
+            common::serve_admin(common.admin, vec![registry], gateway.readiness(), &memory, &shutdown.now)
+                .await?;
             common::announce("gateway", &listener);
             gateway.run(listener).await;
             Ok(())

@@ -69,10 +69,12 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
             let edit_grace = if source.is_file() { EDIT_GRACE } else { Duration::ZERO };
             let feed = source.follow(&shutdown, counting(&metrics.rings_refused));
             let rules = follow_rules(config, &shutdown, counting(&metrics.configs_refused));
-            let settings = Settings { listen, edit_grace, ..settings };
+            let memory = common.watch_memory(&shutdown.now);
+            let settings = Settings { listen, edit_grace, memory: memory.pressure(), ..settings };
             let server = TopicServer::new(settings, feed, rules, metrics, shutdown.clone());
             let registry = topic_server_registry(&server, &name);
-            common::serve_admin(common.admin, vec![registry], server.readiness(), &shutdown.now).await?;
+            common::serve_admin(common.admin, vec![registry], server.readiness(), &memory, &shutdown.now)
+                .await?;
             common::announce("topic-server", &listener);
             run_topic_server(server, listener).await
         })

@@ -1,7 +1,7 @@
 // What the start scripts have in common: options, pinned processes, waiting until a port answers, and the end.
 //
-// A start script prints one line for each process, `server PID ROLE URL` (`-` where it serves no clients), one line
-// `version …`, and `ready`. It ends its processes, each by its id, on SIGTERM, SIGINT, when one of them ends, or, with
+// A start script prints one line for each process, `server PID ROLE URL` (`-` where it serves no clients), where there
+// are links `link ADDRESS` for each that takes them, one line `version …`, and `ready`. It ends its processes, each by its id, on SIGTERM, SIGINT, when one of them ends, or, with
 // `--tied`, at the end of its stdin: with the program that started it, however that ends.
 
 import { spawn, spawnSync } from "node:child_process";

@@ -2,14 +2,15 @@
 
 import { launch } from "./systems.mjs";
 
-/** The generator's whole command line for a system. */
+/** The generator's whole command line for a system; without a protocol where the workload has one of its own. */
 export function commandLine({ bin, core }, args, system, protocol) {
   const pin = core === "any" ? [] : ["taskset", "-c", core];
   const servers = [
     ...system.urls.flatMap((url) => ["--url", url]),
     ...system.pids.flatMap((pid) => ["--pid", String(pid)]),
   ];
-  return [...pin, bin, "bench", ...args, "--protocol", protocol, ...servers, "--json"];
+  const spoken = protocol ? ["--protocol", protocol] : [];
+  return [...pin, bin, "bench", ...args, ...spoken, ...servers, "--json"];
 }
 
 /** The report as JSON, also of a run that found faults; what went wrong where there is none. */

@@ -12,6 +12,7 @@ import { bars } from "./plots.mjs";
 import { add, number, results } from "./results.mjs";
 import { endAll, parseRunning, start } from "./systems.mjs";
 import { commands, figures, machine, rows } from "./tables.mjs";
+import { run as topics, topicsCommands, topicsTable } from "./topics.mjs";
 import { SYSTEMS, WORKLOADS, generatorArguments, suits } from "./workloads.mjs";
 
 const PAGE = "docs/performance.md";
@@ -21,7 +22,7 @@ const TABLES = {
   connections: "Connections",
   pipe: "Large payloads",
 };
-const NAMES = [...WORKLOADS.map(({ name }) => name), "growth"];
+const NAMES = [...WORKLOADS.map(({ name }) => name), "growth", "topics"];
 
 const USAGE = `usage: bench/run [options] [WORKLOAD…]
 
@@ -94,6 +95,7 @@ function settings() {
     systems: [...SYSTEMS.filter(({ name }) => values.system?.includes(name) ?? true), ...others],
     workloads: WORKLOADS.filter(({ name }) => positionals.length === 0 || positionals.includes(name)),
     growth: positionals.length === 0 || positionals.includes("growth"),
+    topics: positionals.length === 0 || positionals.includes("topics"),
     rounds: values.quick ? 1 : Number(values.rounds),
     seconds: Number(values.seconds),
     quick: values.quick,
@@ -110,15 +112,24 @@ function settings() {
 async function measureOne(own, system, started, workload, all) {
   const { main, beside } = generatorArguments(workload, own);
   const line = (args) => commandLine(own, args, started, system.protocol);
+  const alone = beside && (await measure(line(beside)));
   const [one, other] = await Promise.all([measure(line(main)), beside && measure(line(beside))]);
-  const failure = one.failure ?? other?.failure ?? fault(one.report) ?? (other && fault(other.report));
+  const failure = [one, alone, other]
+    .filter(Boolean)
+    .map(({ report, failure }) => failure ?? fault(report))
+    .find(Boolean);
   if (failure) {
     all.failures.push(`${system.title}: ${workload.name}: ${failure}`);
     return say(`  ${workload.name}: DOES NOT COUNT: ${failure}`);
   }
   const limited = saturated(one.report);
   const shown = workload.figures.flatMap((figure) => {
-    const value = figure.of({ report: one.report, beside: other?.report, roles: started.roles });
+    const value = figure.of({
+      report: one.report,
+      alone: alone?.report,
+      beside: other?.report,
+      roles: started.roles,
+    });
     add(all, system.name, workload.name, figure.key, value, limited);
     return Number.isFinite(value) ? [`${number(value)} ${figure.title}`] : [];
   });
@@ -165,6 +176,10 @@ async function measureAll(own) {
       }
     }
   }
+  if (own.topics) {
+    all.topics = await topics(own, { ...about(), runs: own.rounds, seconds: own.seconds, quick: own.quick }, say);
+    all.failures.push(...all.topics.failures);
+  }
   if (own.growth) all.growth = await growth(own, [...own.startArguments, "--bin", own.bin], say);
   return all;
 }
@@ -183,8 +198,12 @@ function written(all) {
     }));
     plots[`docs/performance-${name}.svg`] = bars(title, groups);
   }
+  if (all.topics?.values.length > 0) regions.topics = topicsTable(all);
   if (Object.keys(regions).length > 0)
-    Object.assign(regions, { machine: machine(all, all.systems), commands: commands(all) });
+    Object.assign(regions, {
+      machine: machine(all, all.systems),
+      commands: commands(all, regions.topics ? topicsCommands(all) : []),
+    });
   if (all.growth) {
     regions.growth = growthTable(all);
     plots["docs/performance-growth.svg"] = growthPlot(all);
@@ -195,6 +214,7 @@ function written(all) {
 /** The regions that a run with these settings will want to write. */
 function wanted(own) {
   const tables = Object.keys(TABLES).filter((name) => own.workloads.some(({ table }) => table === name));
+  if (own.topics) tables.push("topics");
   return [...tables, ...(tables.length > 0 ? ["machine", "commands"] : []), ...(own.growth ? ["growth"] : [])];
 }
 

@@ -25,9 +25,9 @@ export async function launch(program, args, stdio) {
   return child;
 }
 
-/** Reads a start script's lines: processes with their roles, URLs, version. */
+/** Reads a start script's lines: processes with their roles, URLs, addresses of links, version. */
 export function reader() {
-  const system = { urls: [], pids: [], roles: new Map(), version: "", ready: false };
+  const system = { urls: [], links: [], pids: [], roles: new Map(), version: "", ready: false };
   const take = (line) => {
     const [word, ...rest] = line.split(" ");
     if (word === "server") {
@@ -35,6 +35,8 @@ export function reader() {
       system.pids.push(Number(pid));
       system.roles.set(Number(pid), role);
       if (url !== "-") system.urls.push(url);
+    } else if (word === "link") {
+      system.links.push(rest[0]);
     } else if (word === "version") {
       system.version = rest.join(" ");
     } else if (word === "ready") {

@@ -62,12 +62,13 @@ export function machine(all, systems) {
   );
 }
 
-/** The generator's commands. */
-export function commands(all) {
+/** The generator's commands; `more` are rows of workloads that have a module of their own. */
+export function commands(all, more = []) {
   const lines = WORKLOADS.filter(({ name }) => all.values.some(({ workload }) => workload === name)).map((workload) => {
     const { main, beside } = generatorArguments(workload, all);
     const both = [main, beside].filter(Boolean).map((args) => `\`campanile bench ${args.join(" ")}\``);
     return [workload.title, both.join(" and ")];
   });
+  lines.push(...more);
   return lines.length === 0 ? "" : table(["workload", "command"], lines);
 }

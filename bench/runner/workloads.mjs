@@ -42,7 +42,8 @@ const growth = (key, title, role) => ({
 
 /**
  * All workloads. `fresh`: on processes that have done nothing before. `with`: a second load at the same time, whose
- * report is `beside`. `not` and `only` name systems.
+ * report is `beside`; it is measured without the first one before, on the same processes, and that report is `alone`.
+ * `not` and `only` name systems.
  */
 export const WORKLOADS = [
   {
@@ -133,11 +134,22 @@ export const WORKLOADS = [
         of: ({ report }) => report.results.joined_per_second,
       },
       {
-        key: "beside_p99_ms",
-        title: "rooms meanwhile: last subscriber p99, ms",
+        key: "join_p99_ms",
+        title: "to the join's reply p99, ms",
         better: "less",
-        of: ({ beside }) => beside.latency.last.p99_us / 1000,
+        of: ({ report }) => report.latency.join.p99_us / 1000,
       },
+      ...[
+        ["alone", "before"],
+        ["beside", "meanwhile"],
+      ].flatMap(([which, when]) =>
+        ["p50", "p99"].map((quantile) => ({
+          key: `${which}_${quantile}_ms`,
+          title: `rooms ${when}: last subscriber ${quantile}, ms`,
+          better: "less",
+          of: (run) => run[which].latency.last[`${quantile}_us`] / 1000,
+        })),
+      ),
     ],
   },
   {

@@ -14,7 +14,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::protocol::Protocol;
 use crate::target::Url;
-use crate::{check, connect, fanout, floor, idle, pipe, rooms};
+use crate::{check, connect, fanout, floor, idle, pipe, rooms, topics};
+
+/// `--url` where it names no gateway.
+const TOPIC_SERVER: &str = "The topic server, host:port [default: 127.0.0.1:5001]";
 
 /// The whole `bench` subcommand.
 pub fn command() -> Command {
@@ -22,7 +25,9 @@ pub fn command() -> Command {
         [fanout::command(), rooms::command(), pipe::command(), idle::command(), connect::command()]
             .map(|workload| workload.arg(protocol()))
             .into_iter()
-            .chain([check::command()]);
+            .chain([check::command()])
+            .map(common_options)
+            .chain([common_options(topics::command()).mut_arg("url", |url| url.help(TOPIC_SERVER))]);
     Command::new("bench")
         .about("Load generator and correctness checker for a running cluster")
         .long_about(
@@ -35,7 +40,7 @@ pub fn command() -> Command {
         )
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommands(workloads.map(|workload| common_options(workload).mut_args(with_variable)))
+        .subcommands(workloads.map(|workload| workload.mut_args(with_variable)))
         .subcommand(floor::command().mut_args(with_variable))
 }
 
@@ -122,6 +127,13 @@ fn common_options(command: Command) -> Command {
         )
         .arg(option("topic-prefix", "TEXT", "topics:bench", "What the names of all topics begin with"))
         .arg(option(
+            "run",
+            "TEXT",
+            "",
+            "What follows the prefix, before `n` and the topic's number from 0, so that others can join these topics \
+             [default: random]",
+        ))
+        .arg(option(
             "deadline",
             "S",
             "10",
@@ -150,7 +162,7 @@ pub(crate) struct Common {
     pub(crate) sources: Vec<IpAddr>,
     topic_prefix: String,
     pub(crate) deadline: Duration,
-    /// In the names of this run's topics, so that no other run is on them.
+    /// In the names of this run's topics, so that no other run is on them, unless somebody names it.
     run: String,
 }
 
@@ -176,7 +188,7 @@ impl Common {
             }),
             topic_prefix: reader.text("topic-prefix"),
             deadline: reader.duration("deadline", 0.1..=600.0),
-            run: run_id(),
+            run: Some(reader.text("run")).filter(|run| !run.is_empty()).unwrap_or_else(run_id),
         }
     }
 

@@ -1,14 +1,14 @@
 //! `campanile bench`: the load generator and correctness checker.
 //!
-//! A plain client, of Phoenix or of another system to compare with, that shares no code with the server: what it
-//! says about a server is seen from outside. All connections live on one thread; every delivery is checked (once, in
+//! A plain client, of Phoenix or of another system to compare with, that shares no code with the server (but for the
+//! messages of the link, in `topics`): what it says about a server is seen from outside. All connections live on one thread; every delivery is checked (once, in
 //! order, undamaged) before it is counted.
 //!
 //! In reading order:
 //!
 //! * `run`: the way from arguments to report and exit code; `arguments`: all settings and their bounds;
-//! * the workloads: `fanout`, `rooms`, `pipe`, `idle`, `connect`, and `traffic`, which the first three share; `check`,
-//!   which judges the delivery contract through kills, restarts and ring edits;
+//! * the workloads: `fanout`, `rooms`, `pipe`, `idle`, `connect`, and `traffic`, which the first three share; `topics`,
+//!   which speaks to a topic server without gateways; `check`, which judges the delivery contract through kills, restarts and ring edits;
 //! * `client`, `target`, `opening`: connections; `frame`, `protocol`: what is said on them; `floor`: the least that a
 //!   server can do, to compare with;
 //! * `sequence`, `faults`: what is checked; `schedule`, `pacer`: when something is due; `latency`,
@@ -25,6 +25,7 @@ mod fanout;
 mod idle;
 mod pipe;
 mod rooms;
+mod topics;
 mod traffic;
 
 mod client;

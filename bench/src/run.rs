@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::arguments::{Common, Reader};
 use crate::report::Report;
-use crate::{check, connect, fanout, floor, idle, pipe, process_stats, rooms};
+use crate::{check, connect, fanout, floor, idle, pipe, process_stats, rooms, topics};
 
 /// Why there is no report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub fn run(matches: &ArgMatches) -> ExitCode {
 pub fn perform(matches: &ArgMatches) -> Result<Report, Failure> {
     let Some((name, matches)) = matches.subcommand() else {
         return Err(Failure::Settings(vec![
-            "bench: name a workload: fanout, rooms, pipe, idle, connect or check".into(),
+            "bench: name a workload: fanout, rooms, pipe, idle, connect, topics or check".into(),
         ]));
     };
     let mut reader = Reader::new(matches);
@@ -65,6 +65,7 @@ pub fn perform(matches: &ArgMatches) -> Result<Report, Failure> {
         "pipe" => Workload::Pipe(pipe::Settings::read(&mut reader)),
         "idle" => Workload::Idle(idle::Settings::read(&mut reader)),
         "connect" => Workload::Connect(connect::Settings::read(&mut reader)),
+        "topics" => Workload::Topics(topics::Settings::read(&mut reader)),
         "check" => Workload::Check(check::Settings::read(&mut reader)),
         other => {
             return Err(Failure::Settings(vec![format!("bench: unknown workload {other}")]));
@@ -82,6 +83,7 @@ pub fn perform(matches: &ArgMatches) -> Result<Report, Failure> {
             Workload::Pipe(settings) => pipe::run(&settings, &common, &stop).await,
             Workload::Idle(settings) => idle::run(&settings, &common, &stop).await,
             Workload::Connect(settings) => connect::run(&settings, &common, &stop).await,
+            Workload::Topics(settings) => topics::run(&settings, &common, &stop).await,
             Workload::Check(settings) => check::run(&settings, &common, &stop).await,
         }
     })
@@ -93,6 +95,7 @@ enum Workload {
     Pipe(pipe::Settings),
     Idle(idle::Settings),
     Connect(connect::Settings),
+    Topics(topics::Settings),
     Check(check::Settings),
 }
 

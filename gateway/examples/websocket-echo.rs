@@ -11,13 +11,15 @@ use axum::http::{Request, Response, StatusCode};
 use axum::routing::any;
 use bytes::Bytes;
 use campanile_gateway::Metrics;
-use campanile_gateway::client::accept::{self, Clients, Limits};
+use campanile_gateway::client::accept::{self, Clients, Limits, upgrade_of};
+use campanile_gateway::client::admission::{Admission, Bounds};
 use campanile_gateway::client::close::Ending;
+use campanile_gateway::client::direct::WriteEvent;
 use campanile_gateway::client::outbox::{Item, Outbox};
 use campanile_gateway::client::session::Front;
-use campanile_gateway::client::socket::{Opcode, Wire};
 use campanile_gateway::client::upgrade;
-use hyper::upgrade::OnUpgrade;
+use campanile_gateway::client::wire::{Opcode, Wire};
+use campanile_process::memory::Pressure;
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_util::sync::CancellationToken;
@@ -42,6 +44,10 @@ impl Front for Echo {
         Ok(())
     }
 
+    fn direct(&self) -> Option<WriteEvent> {
+        None
+    }
+
     fn item(&mut self, item: Item, wire: &mut Wire) {
         if let (Item::Frame(bytes), Some(binary)) = (item, self.binary.pop_front()) {
             let opcode = if binary { Opcode::Binary } else { Opcode::Text };
@@ -59,10 +65,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     campanile_process::listen::announce("echo", listener.local_addr()?);
     let limits =
         Limits { frame: 64 << 20, outbox: 64 << 20, send_buffer: 128 << 10, idle: Duration::from_secs(60) };
-    let clients = Clients::new(limits, Arc::new(Metrics::default()));
+    let metrics = Arc::new(Metrics::default());
+    let clients = Clients::new(limits, Arc::clone(&metrics));
+    let admission = Admission::new(Bounds::default(), Pressure::default());
     let echo = async move |mut request: Request<Body>| -> Response<Body> {
         let answer = upgrade::answer(request.headers());
-        match (answer, request.extensions_mut().remove::<OnUpgrade>()) {
+        match (answer, upgrade_of(&mut request)) {
             (Ok(response), Some(upgrade)) => {
                 clients.welcome(upgrade, |outbox| Echo { outbox, binary: Default::default() });
                 response
@@ -74,6 +82,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
     };
-    accept::serve(listener, Router::new().fallback(any(echo)), CancellationToken::new()).await;
+    let router = Router::new().fallback(any(echo));
+    accept::serve(listener, router, admission, metrics, CancellationToken::new()).await;
     Ok(())
 }

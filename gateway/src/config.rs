@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use campanile_process::memory::Pressure;
 use campanile_process::settings::{Kind, Resolver, Setting};
+use campanile_process::token_bucket::Rate;
 
 use crate::client::accept::Limits;
+use crate::client::admission::Bounds;
 use crate::client::origin::Origins;
 use crate::phoenix::channel;
 
@@ -35,6 +38,45 @@ pub const LIMITS: &[Setting] = &[
         default: "same",
         help: "Which web pages may connect: any; same, whose host is the one they connect to; or a list such as \
                https://example.com,//*.example.org",
+    },
+    Setting {
+        name: "max-connections",
+        value: "COUNT",
+        kind: Kind::Count { min: 1, max: 10_000_000 },
+        default: "",
+        help: "Connections at a time; without it, as many as the open-files limit leaves room for. Further ones get \
+               503, or are closed",
+    },
+    Setting {
+        name: "connections-per-address",
+        value: "COUNT",
+        kind: Kind::Count { min: 1, max: 10_000_000 },
+        default: "",
+        help: "Connections at a time from one IPv4 address or one IPv6 /64, as the socket shows it; without it, there \
+               is no such bound. Further ones get 429, or are closed",
+    },
+    Setting {
+        name: "accept-rate",
+        value: "COUNT",
+        kind: Kind::Count { min: 1, max: 10_000_000 },
+        default: "10000",
+        help: "New connections per second, and a tenth of it at once; more wait in the kernel's queue, so that a \
+               storm does not starve those who are connected",
+    },
+    Setting {
+        name: "session-publish-rate",
+        value: "COUNT",
+        kind: Kind::Count { min: 1, max: 1_000_000 },
+        default: "",
+        help: "Publishes per second of one connection; without it, there is no such bound. Further ones are refused \
+               as rate limited",
+    },
+    Setting {
+        name: "session-publish-burst",
+        value: "COUNT",
+        kind: Kind::Count { min: 1, max: 1_000_000 },
+        default: "",
+        help: "Publishes that one connection may make at once after a pause; without it, those of one second",
     },
     Setting {
         name: "channels-per-session",
@@ -96,6 +138,12 @@ pub struct Settings {
     pub origins: Origins,
     /// What a client connection may take.
     pub client: Limits,
+    /// Who may connect.
+    pub admission: Bounds,
+    /// How often one session may publish.
+    pub session_publishes: Option<Rate>,
+    /// Whether the process is short of memory: set by whoever watches it.
+    pub memory: Pressure,
     /// What a Phoenix session may have.
     pub session: channel::Limits,
     /// Bytes of publishes queued for one topic server.
@@ -124,12 +172,31 @@ impl Settings {
                 send_buffer: to_usize(resolver.bytes("client-send-buffer")),
                 idle: resolver.seconds("idle-seconds"),
             },
+            admission: Bounds {
+                connections: resolver.count_if_given("max-connections").map(to_usize),
+                per_address: resolver.count_if_given("connections-per-address").map(to_usize),
+                pace: Some(pace(resolver.count("accept-rate"))),
+            },
+            session_publishes: resolver.rate_if_given("session-publish-rate", "session-publish-burst"),
+            memory: Pressure::default(),
             session: channel::Limits { channels: to_usize(resolver.count("channels-per-session")) },
             owner_outbox: to_usize(resolver.bytes("owner-outbox")),
             owner_deadline: resolver.seconds("owner-deadline-seconds"),
             drain,
         }
     }
+
+    /// Where nobody has said how many connections there may be, there may be so many as the open-files limit leaves
+    /// room for.
+    pub fn for_open_files(mut self, connections: u64) -> Self {
+        self.admission.connections.get_or_insert(to_usize(connections));
+        self
+    }
+}
+
+/// So many per second, and a tenth of a second's at once.
+fn pace(per_second: u64) -> Rate {
+    Rate::new(per_second, per_second / 10)
 }
 
 fn to_usize(number: u64) -> usize {

@@ -40,3 +40,29 @@ pub(crate) async fn drain(
         () = now.cancelled() => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use super::*;
+    use crate::client::outbox::Outbox;
+
+    #[tokio::test(start_paused = true)]
+    async fn closes_are_spread_evenly() {
+        let outboxes: Vec<_> = (0..100).map(|_| Outbox::new(1 << 10)).collect();
+        // Whatever the ending: this one can be seen from here.
+        let work = tokio::spawn(end_all(outboxes.clone(), Ending::Idle, Duration::from_secs(10)));
+        let mut before = 0;
+        for second in 1..=10 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let is_over =
+                |outbox: &&Outbox| outbox.poll_end(&mut Context::from_waker(Waker::noop())).is_ready();
+            let over = outboxes.iter().filter(is_over).count();
+            assert!((9..=11).contains(&(over - before)), "{} in second {second}", over - before);
+            before = over;
+        }
+        assert_eq!(before, 100);
+        work.await.expect("ends");
+    }
+}

@@ -6,6 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
+use crate::client::admission::Turned;
 use crate::client::close::Ending;
 use crate::hub::reason::Reason;
 
@@ -19,6 +20,8 @@ pub struct Metrics {
     pub sessions: Gauge,
     /// Connections that ended, by reason.
     pub sessions_ended: Family<Label, Counter>,
+    /// Connections that were turned away, by reason.
+    pub connections_refused: Family<Label, Counter>,
     /// Upgrades that were refused, by reason.
     pub upgrades_refused: Family<Label, Counter>,
     /// Channels that are joined.
@@ -67,6 +70,11 @@ impl Metrics {
         let r = registry.sub_registry_with_prefix("campanile_gateway");
         r.register("sessions", "Client connections that are open", self.sessions.clone());
         r.register("sessions_ended", "Client connections that ended, by reason", self.sessions_ended.clone());
+        r.register(
+            "connections_refused",
+            "Connections turned away before they asked for anything, by reason",
+            self.connections_refused.clone(),
+        );
         r.register(
             "upgrades_refused",
             "WebSocket upgrades refused, by reason",
@@ -123,6 +131,10 @@ impl Metrics {
 
     pub(crate) fn ended(&self, ending: Ending) {
         self.sessions_ended.get_or_create(&[("reason", ending.word())]).inc();
+    }
+
+    pub(crate) fn connection_refused(&self, why: Turned) {
+        self.connections_refused.get_or_create(&[("reason", why.word())]).inc();
     }
 
     pub(crate) fn upgrade_refused(&self, reason: &'static str) {

@@ -21,7 +21,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::accept::{self, Clients, upgrade_of};
+use crate::client::admission::Admission;
 use crate::client::origin::Origins;
+use crate::client::{idle, turn_away};
 use crate::config::Settings;
 use crate::drain;
 use crate::hub::Hub;
@@ -42,6 +44,7 @@ const MEMBERS_CHECK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Gateway {
     settings: Settings,
+    admission: Arc<Admission>,
     clients: Arc<Clients>,
     hub: Arc<Hub>,
     links: Arc<Links>,
@@ -56,6 +59,7 @@ pub struct Gateway {
 /// What the routes share.
 #[derive(Debug)]
 struct Web {
+    admission: Arc<Admission>,
     clients: Arc<Clients>,
     phoenix: Arc<session::Shared>,
     origins: Origins,
@@ -76,9 +80,11 @@ impl Gateway {
         metrics.ring_version.set(i64::try_from(ring.version()).unwrap_or(i64::MAX));
         let (links, new_members) = Links::new(ring, settings.owner_outbox);
         let links = Arc::new(links);
-        let hub = Arc::new(Hub::new(Arc::clone(&links), Arc::clone(&metrics), settings.owner_deadline));
+        let hub = Hub::new(Arc::clone(&links), Arc::clone(&metrics), settings.owner_deadline);
+        let hub = Arc::new(hub.heeding(settings.memory.clone()));
         let clients = Clients::new(settings.client, Arc::clone(&metrics));
-        Self { settings, clients, hub, links, new_members, rules, metrics, feed, shutdown }
+        let admission = Admission::new(settings.admission, settings.memory.clone());
+        Self { settings, admission, clients, hub, links, new_members, rules, metrics, feed, shutdown }
     }
 
     /// Puts the gateway's numbers into a registry.
@@ -87,10 +93,11 @@ impl Gateway {
     }
 
     /// What `/readyz` says: ready once every member of the ring was tried and one link at least is up, until the
-    /// drain.
+    /// drain; and not while memory is short, so that a balancer sends new clients elsewhere.
     pub fn readiness(&self) -> impl Fn() -> Readiness + Send + Sync + 'static {
         let links = Arc::clone(&self.links);
         let drain = self.shutdown.drain.clone();
+        let memory = self.settings.memory.clone();
         // An edit that adds a member makes no gateway unready that was ready before.
         let all_tried = AtomicBool::new(false);
         move || {
@@ -100,14 +107,21 @@ impl Gateway {
             } else if states.iter().all(|state| state.tried) {
                 all_tried.store(true, Ordering::Relaxed);
             }
-            readiness(&states, links.ring().version(), drain.is_cancelled())
+            readiness(&states, links.ring().version(), drain.is_cancelled(), memory.is_high())
         }
     }
 
     /// Serves clients on this listener until the shutdown says otherwise.
     pub async fn run(self, listener: TcpListener) {
         let stop_accepting = CancellationToken::new();
-        let accept = tokio::spawn(accept::serve(listener, self.router(), stop_accepting.clone()));
+        let accept = accept::serve(
+            listener,
+            self.router(),
+            Arc::clone(&self.admission),
+            Arc::clone(&self.metrics),
+            stop_accepting.clone(),
+        );
+        let accept = tokio::spawn(accept);
         let shared = link::Shared {
             identity: Arc::new(Identity {
                 name: self.settings.name.clone().unwrap_or_else(|| "gateway".to_owned()),
@@ -126,6 +140,7 @@ impl Gateway {
         }
         let mut upkeep = JoinSet::new();
         upkeep.spawn(tick(Arc::clone(&self.hub), Arc::clone(&self.links)));
+        upkeep.spawn(idle::watch(Arc::clone(&self.clients), self.settings.client.idle));
         upkeep.spawn(follow_ring(self.feed.rings, shared));
         tokio::select! {
             () = self.shutdown.drain.cancelled() => {
@@ -147,8 +162,10 @@ impl Gateway {
             rules: Arc::clone(&self.rules),
             metrics: Arc::clone(&self.metrics),
             limits: self.settings.session,
+            publishes: self.settings.session_publishes,
         };
         let web = Web {
+            admission: Arc::clone(&self.admission),
             clients: Arc::clone(&self.clients),
             phoenix: Arc::new(phoenix),
             origins: self.settings.origins.clone(),
@@ -169,6 +186,11 @@ async fn phoenix_socket(State(web): State<Arc<Web>>, mut request: Request<Body>)
             return *refused.response;
         }
     };
+    // Its connection was taken when there was memory.
+    if let Err(why) = web.admission.check_memory() {
+        web.metrics.upgrade_refused(why.word());
+        return turn_away::answer(why);
+    }
     let Some(upgrade) = upgrade_of(&mut request) else {
         web.metrics.upgrade_refused("upgrade");
         let mut response = Response::new(Body::from("this connection cannot be upgraded"));
@@ -210,13 +232,13 @@ async fn follow_ring(mut rings: watch::Receiver<Arc<Ring>>, shared: link::Shared
     std::future::pending::<()>().await;
 }
 
-fn readiness(states: &[MemberState], ring_version: u64, draining: bool) -> Readiness {
+fn readiness(states: &[MemberState], ring_version: u64, draining: bool, memory_short: bool) -> Readiness {
     let tried = states.iter().all(|state| state.tried);
     let up = states.iter().any(|state| state.up);
-    let ready = tried && up && !draining;
+    let ready = tried && up && !draining && !memory_short;
     let missing: Vec<_> = states.iter().filter(|state| !state.up).map(|state| &state.name).collect();
     let body = format!(
-        r#"{{"ready":{ready},"role":"gateway","draining":{draining},"ring_version":{ring_version},"missing":{missing:?}}}"#
+        r#"{{"ready":{ready},"role":"gateway","draining":{draining},"memory_short":{memory_short},"ring_version":{ring_version},"missing":{missing:?}}}"#
     );
     Readiness { ready, body }
 }
@@ -231,7 +253,7 @@ mod tests {
 
     #[test]
     fn ready_needs_every_member_tried_and_one_up() {
-        let ready = |states: &[MemberState], draining| readiness(states, 1, draining).ready;
+        let ready = |states: &[MemberState], draining| readiness(states, 1, draining, false).ready;
         assert!(ready(&[state("a", true, true), state("b", true, true)], false));
         assert!(ready(&[state("a", true, true), state("b", false, true)], false));
         assert!(!ready(&[state("a", true, true), state("b", false, false)], false));
@@ -241,7 +263,7 @@ mod tests {
 
     #[test]
     fn the_body_lists_who_is_missing() {
-        let body = readiness(&[state("a", true, true), state("b", false, true)], 3, false).body;
+        let body = readiness(&[state("a", true, true), state("b", false, true)], 3, false, false).body;
         let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
         assert_eq!(body["missing"], serde_json::json!(["b"]));
         assert_eq!(body["ring_version"], 3);

@@ -3,8 +3,9 @@
 //! vocabulary enters here.
 //!
 //! In reading order: a process reads its [`settings`], starts [`telemetry`], checks [`open_files`], binds what it
-//! [`listen`]s on, shows its [`metrics`] on the [`admin`] port, follows a [`watched_file`], waits between attempts
-//! with [`backoff`], keeps what is [`due`] later, and ends by [`shutdown`].
+//! [`listen`]s on, shows its [`metrics`] on the [`admin`] port, watches its [`memory`], follows a [`watched_file`], waits
+//! between attempts with [`backoff`], lets things happen so often with a [`token_bucket`], keeps what is [`due`] later,
+//! and ends by [`shutdown`].
 
 pub mod settings;
 
@@ -18,9 +19,13 @@ pub mod metrics;
 
 pub mod admin;
 
+pub mod memory;
+
 pub mod watched_file;
 
 pub mod backoff;
+
+pub mod token_bucket;
 
 pub mod due;
 

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
@@ -36,7 +37,8 @@ pub fn check(filter: &str) -> Result<(), Fault> {
 }
 
 fn parse(filter: &str) -> Result<EnvFilter, Fault> {
-    match EnvFilter::builder().parse(filter) {
+    let possible = if STATIC_MAX_LEVEL < LevelFilter::TRACE { lowered(filter) } else { filter.to_owned() };
+    match EnvFilter::builder().parse(possible) {
         Ok(parsed) if !filter.trim().is_empty() => Ok(parsed),
         Ok(_) => Err(Fault::new("--log", "is empty; give a level such as info")),
         Err(error) => {
@@ -47,9 +49,36 @@ fn parse(filter: &str) -> Result<EnvFilter, Fault> {
     }
 }
 
+/// The same with `debug` for `trace`, for releases, which hold no trace lines. The parser would print a warning about
+/// each such directive to stderr, in words of its own, and panic where stderr cannot be written.
+fn lowered(filter: &str) -> String {
+    let directives = filter.split(',').map(|directive| {
+        let (target, level) = directive.rsplit_once('=').unwrap_or(("", directive));
+        match (level.trim().eq_ignore_ascii_case("trace") || level.trim() == "5", target) {
+            (false, _) => directive.to_owned(),
+            (true, "") => "debug".to_owned(),
+            (true, target) => format!("{target}=debug"),
+        }
+    });
+    directives.collect::<Vec<_>>().join(",")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_release_reads_trace_as_debug() {
+        for (filter, expected) in [
+            ("trace", "debug"),
+            ("info,hyper=TRACE", "info,hyper=debug"),
+            ("trace,[span{field=1}]=trace", "debug,[span{field=1}]=debug"),
+            ("5", "debug"),
+            ("info,tracer=warn,trace_me", "info,tracer=warn,trace_me"),
+        ] {
+            assert_eq!(lowered(filter), expected, "{filter}");
+        }
+    }
 
     #[test]
     fn a_bad_filter_is_a_fault_of_its_option() {

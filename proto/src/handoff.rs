@@ -252,7 +252,7 @@ pub fn decode_peer_item(item: g::PeerItem) -> Result<FromPeer, BadMessage> {
             ring_version: welcome.ring_version,
             ring_digest: welcome.ring_digest,
         }),
-        Item::Rings(rings) => FromPeer::Rings(wire::decode_rings(rings)),
+        Item::Rings(rings) => FromPeer::Rings(wire::decode_rings(rings)?),
         Item::Sees(sees) => FromPeer::Sees(wire::decode_sees(sees)),
         Item::Claim(claim) => {
             FromPeer::Claim { topic: wire::topic(claim.topic)?, ring_version: claim.ring_version }
@@ -336,6 +336,9 @@ fn decode_piece(state: g::State) -> Result<Piece, BadMessage> {
     };
     let window = |window: g::StateWindow| {
         let gateway = wire::incarnation(window.gateway)?;
+        if window.numbers.len() != window.offsets.len() {
+            return Err(BadMessage("a window whose numbers have not one offset each"));
+        }
         let accepted: Vec<_> = window.numbers.into_iter().zip(window.offsets).collect();
         if !accepted.is_sorted_by(|one, two| one.0 < two.0) {
             return Err(BadMessage("a window out of order"));
@@ -435,6 +438,9 @@ mod tests {
         assert!(broken(|state| state.keys[0].key = vec![b'k'; 65].into()).is_err());
         assert!(broken(|state| state.windows[0].numbers.reverse()).is_err());
         assert!(broken(|state| state.windows[0].gateway = 0).is_err());
+        assert!(broken(|state| state.windows[0].offsets.clear()).is_err());
+        let rings = g::Rings { previous: vec![String::new(); 65], ..Default::default() };
+        assert!(decode_peer_item(g::PeerItem { item: Some(Item::Rings(rings)) }).is_err());
         assert!(decode_peer_item(g::PeerItem { item: None }).is_err());
     }
 }

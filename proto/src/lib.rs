@@ -6,8 +6,10 @@
 //! * [`transit`]: how long a batch was under way.
 //! * [`wire`]: those enums as batches of the generated types, and back with every check.
 //! * [`link`]: the generated gRPC client and server, and the settings both ends share.
+//! * [`codec`]: how large a message may become before it is decoded.
 //! * [`handoff`]: the same for what topic servers say to each other.
 
+pub mod codec;
 pub mod handoff;
 pub mod ids;
 pub mod link;

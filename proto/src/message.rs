@@ -184,6 +184,8 @@ pub enum Refusal {
     StaleNumber,
     /// The idempotency key came before, with another event or payload.
     KeyReused,
+    /// The topic is published to more often than it may be.
+    RateLimited,
 }
 
 /// What a read finds.

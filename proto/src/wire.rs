@@ -29,6 +29,9 @@ impl std::error::Error for BadMessage {}
 /// Rough size of an item on the wire beside its topic, event and payload bytes.
 pub const ITEM_OVERHEAD: usize = 48;
 
+/// Most earlier rings that one message tells of; a topic server knows of 32. Each is read and kept by whoever is told.
+pub const PREVIOUS_RINGS: usize = 64;
+
 /// Bytes that a queue counts for this item.
 pub fn gateway_item_cost(item: &FromGateway) -> usize {
     ITEM_OVERHEAD
@@ -112,7 +115,7 @@ pub fn decode_gateway_item(item: g::GatewayItem) -> Result<FromGateway, BadMessa
             address: hello.address,
             ring_version: hello.ring_version,
             ring_digest: hello.ring_digest,
-            previous_rings: hello.previous_rings,
+            previous_rings: previous_rings(hello.previous_rings)?,
         }),
         GatewayItem::Subscribe(subscribe) => FromGateway::Subscribe {
             subscription: Subscription::from_wire(subscribe.subscription),
@@ -250,7 +253,7 @@ pub fn decode_topic_server_item(item: g::TopicServerItem) -> Result<FromTopicSer
             offset: moved.offset,
             to: (moved.to != 0).then_some(Incarnation(moved.to)),
         },
-        TopicServerItem::Rings(rings) => FromTopicServer::Rings(decode_rings(rings)),
+        TopicServerItem::Rings(rings) => FromTopicServer::Rings(decode_rings(rings)?),
         TopicServerItem::Draining(_) => FromTopicServer::Draining,
         TopicServerItem::Ping(ping) => FromTopicServer::Ping(ping.id),
         TopicServerItem::Pong(pong) => FromTopicServer::Pong(pong.id),
@@ -297,14 +300,18 @@ pub(crate) fn encode_rings(rings: Rings) -> g::Rings {
     }
 }
 
-pub(crate) fn decode_rings(rings: g::Rings) -> Rings {
+pub(crate) fn decode_rings(rings: g::Rings) -> Result<Rings, BadMessage> {
     let decode = |clean: g::Clean| Some((decode_place(clean.place?), clean.ring_version));
-    Rings {
+    Ok(Rings {
         newest: rings.newest,
-        previous: rings.previous,
+        previous: previous_rings(rings.previous)?,
         clean: rings.clean.into_iter().filter_map(decode).collect(),
         starting: rings.starting,
-    }
+    })
+}
+
+fn previous_rings(texts: Vec<String>) -> Result<Vec<String>, BadMessage> {
+    if texts.len() > PREVIOUS_RINGS { Err(BadMessage("more than 64 earlier rings")) } else { Ok(texts) }
 }
 
 pub(crate) fn topic(topic: Bytes) -> Result<Bytes, BadMessage> {
@@ -359,6 +366,7 @@ fn encode_refusal(reason: Refusal) -> i32 {
         Refusal::UnknownOutcome => g::Refusal::UnknownOutcome.into(),
         Refusal::StaleNumber => g::Refusal::StaleNumber.into(),
         Refusal::KeyReused => g::Refusal::KeyReused.into(),
+        Refusal::RateLimited => g::Refusal::RateLimited.into(),
     }
 }
 
@@ -371,6 +379,7 @@ fn refusal(reason: i32) -> Result<Refusal, BadMessage> {
         Ok(g::Refusal::UnknownOutcome) => Ok(Refusal::UnknownOutcome),
         Ok(g::Refusal::StaleNumber) => Ok(Refusal::StaleNumber),
         Ok(g::Refusal::KeyReused) => Ok(Refusal::KeyReused),
+        Ok(g::Refusal::RateLimited) => Ok(Refusal::RateLimited),
         Ok(g::Refusal::Unspecified) | Err(_) => Err(BadMessage("an unknown reason for a refusal")),
     }
 }

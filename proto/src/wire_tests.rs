@@ -93,6 +93,7 @@ fn from_topic_server() -> Vec<FromTopicServer> {
         Refusal::UnknownOutcome,
         Refusal::StaleNumber,
         Refusal::KeyReused,
+        Refusal::RateLimited,
     ] {
         all.push(FromTopicServer::PublishRefused { slot: 1, number: 2, reason });
         all.push(FromTopicServer::SubscribeRefused { subscription, reason });
@@ -157,6 +158,14 @@ fn what_is_out_of_bounds_is_refused() {
     assert!(deliver(255, 1).is_ok());
     assert!(deliver(256, 1).is_err());
     assert!(deliver(1, 2).is_err());
+
+    let hello = |rings| {
+        let previous_rings = vec![String::new(); rings];
+        let hello = g::Hello { incarnation: 1, previous_rings, ..Default::default() };
+        decode_gateway_item(g::GatewayItem { item: Some(GatewayItem::Hello(hello)) })
+    };
+    assert!(hello(64).is_ok());
+    assert!(hello(65).is_err());
 
     assert!(decode_gateway_item(g::GatewayItem { item: None }).is_err());
     assert!(decode_topic_server_item(g::TopicServerItem { item: None }).is_err());

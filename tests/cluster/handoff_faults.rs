@@ -185,7 +185,7 @@ async fn topics_of_a_dead_member_open_elsewhere_when_it_was_out_of_reach_for_fiv
     let reference = client.push(&join_ref, &topic, "publish", json!(["event", {"n": 1}])).await;
     let signs_of_life = async || {
         for ping in 0.. {
-            link.send(vec![FromGateway::Ping(ping)]).await;
+            link.send(vec![FromGateway::Pong(ping)]).await;
             sleep(Duration::from_millis(500)).await;
         }
     };

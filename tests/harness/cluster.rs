@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use campanile_gateway::Gateway;
 use campanile_process::admin::Readiness;
+use campanile_process::memory::Pressure;
 use campanile_process::settings::ConfigFile;
 use campanile_process::shutdown::Shutdown;
 use campanile_ring_config::{Feed, Member, Offers, Ring, TopicRules, topics};
@@ -50,6 +51,8 @@ pub(crate) struct TopicServerNode {
     pub(crate) node: Node,
     /// New with each start.
     pub(crate) metrics: Arc<campanile_topic_server::Metrics>,
+    /// For the test to say that memory is short.
+    pub(crate) memory: Pressure,
     /// The ring that this node has read.
     rings: watch::Sender<Arc<Ring>>,
 }
@@ -60,6 +63,8 @@ pub(crate) struct GatewayNode {
     pub(crate) node: Node,
     /// New with each start.
     pub(crate) metrics: Arc<campanile_gateway::Metrics>,
+    /// For the test to say that memory is short.
+    pub(crate) memory: Pressure,
     pub(crate) ready: Box<dyn Fn() -> Readiness + Send + Sync>,
     /// The ring that this node has read.
     rings: watch::Sender<Arc<Ring>>,
@@ -204,13 +209,14 @@ impl Cluster {
         let mut settings = settings::topic_server(&name);
         settings.listen = listen;
         (self.change_topic_server)(&mut settings);
+        let memory = settings.memory.clone();
         let (shutdown, metrics) = (Shutdown::manual(), Arc::default());
         let (rings, feed) = self.feed(&runtime, &shutdown);
         let server =
             TopicServer::new(settings, feed, Arc::clone(&self.rules), Arc::clone(&metrics), shutdown.clone());
         let run = move || async move { server.run(listener).await.unwrap() };
         let node = Node::run(runtime, shutdown, run);
-        TopicServerNode { name, address, in_ring: address.to_string(), node, metrics, rings }
+        TopicServerNode { name, address, in_ring: address.to_string(), node, metrics, memory, rings }
     }
 
     async fn add_gateway(&mut self) {
@@ -223,13 +229,14 @@ impl Cluster {
         let (runtime, listener) = Node::listen(address).await;
         let mut settings = settings::gateway(&address.to_string());
         (self.change_gateway)(&mut settings);
+        let memory = settings.memory.clone();
         let (shutdown, metrics) = (Shutdown::manual(), Arc::default());
         let (rings, feed) = self.feed(&runtime, &shutdown);
         let rules = Arc::clone(&self.rules);
         let gateway = Gateway::new(settings, feed, rules, Arc::clone(&metrics), shutdown.clone());
         let ready = Box::new(gateway.readiness());
         let node = Node::run(runtime, shutdown, move || gateway.run(listener));
-        GatewayNode { address, node, metrics, ready, rings }
+        GatewayNode { address, node, metrics, memory, ready, rings }
     }
 
     /// Kills a topic server.
@@ -260,7 +267,8 @@ impl Cluster {
         let (node, metrics) = (Node::not_running(), Arc::default());
         let rings = watch::channel(self.ring()).0;
         let (name, in_ring) = (name.to_owned(), address.to_string());
-        self.topic_servers.push(TopicServerNode { name, address, in_ring, node, metrics, rings });
+        let memory = Pressure::default();
+        self.topic_servers.push(TopicServerNode { name, address, in_ring, node, metrics, memory, rings });
         self.topic_servers.len() - 1
     }
 

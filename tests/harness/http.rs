@@ -41,7 +41,8 @@ pub(crate) async fn exchange(address: SocketAddr, request: &str) -> Answer {
     timeout(DEADLINE, work).await.expect("answers in time")
 }
 
-async fn read(tcp: &mut TcpStream) -> Answer {
+/// Reads one answer.
+pub(crate) async fn read(tcp: &mut TcpStream) -> Answer {
     let mut bytes = Vec::new();
     let head_end = loop {
         if let Some(at) = find(&bytes, b"\r\n\r\n") {

@@ -5,6 +5,7 @@ mod bad_settings;
 mod broken_output;
 mod config_file;
 mod dev;
+mod limits;
 mod ring_command;
 mod ring_edits;
 mod ring_file;

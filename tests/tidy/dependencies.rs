@@ -10,15 +10,20 @@ const CONTRIBUTING: &str = "CONTRIBUTING.md";
 #[test]
 fn every_dependency_is_justified() {
     let mut used = BTreeSet::new();
-    let mut current = String::new();
-    for line in read("Cargo.toml").lines() {
-        if line.starts_with('[') {
-            current = line.to_owned();
-        } else if current == "[workspace.dependencies]"
-            && let Some((name, _)) = line.split_once(" = ")
-            && !name.starts_with("campanile-")
-        {
-            used.insert(name.to_owned());
+    // fuzz/ stands outside of the workspace.
+    for (manifest, section) in
+        [("Cargo.toml", "[workspace.dependencies]"), ("fuzz/Cargo.toml", "[dependencies]")]
+    {
+        let mut current = String::new();
+        for line in read(manifest).lines() {
+            if line.starts_with('[') {
+                current = line.to_owned();
+            } else if current == section
+                && let Some((name, _)) = line.split_once(" = ")
+                && !name.starts_with("campanile-")
+            {
+                used.insert(name.to_owned());
+            }
         }
     }
     for package in files().iter().filter(|file| file.ends_with("package.json")) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use campanile_process::memory::MemoryGuard;
 use campanile_process::metrics::{Registry, encode, register_process};
 
 use super::page::{compare, read};
@@ -84,5 +85,6 @@ fn every_metric_is_in_its_table() {
 fn every_number_of_the_process_is_in_its_table() {
     let mut process = Registry::default();
     register_process(&mut process, "", "");
+    MemoryGuard::new(None).register(&mut process);
     compare(OPERATIONS, "### Of the process", &families(process));
 }

@@ -1,9 +1,10 @@
 //! The tables of endings and reasons in docs/protocol.md, against the code's lists.
 
+use campanile_gateway::client::admission::Turned;
 use campanile_gateway::client::close::Ending;
 use campanile_gateway::hub::reason::{Published, Reason};
 
-use super::page::{compare, read, section};
+use super::page::{cells, compare, read, section, table};
 
 const PROTOCOL: &str = "docs/protocol.md";
 
@@ -19,6 +20,15 @@ fn every_ending_is_in_its_table() {
         ]
     });
     compare(PROTOCOL, "## Endings", &rows);
+}
+
+#[test]
+fn everybody_who_is_turned_away_is_in_the_table() {
+    let rows = table(PROTOCOL, "## Endpoint");
+    for (turned, row) in Turned::ALL.iter().zip(rows) {
+        let answer = format!("{}, body `{}`", turned.status(), turned.text());
+        assert_eq!(cells(&row).last(), Some(&answer), "{PROTOCOL}, ## Endpoint, in this order: {answer}");
+    }
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use campanile_process::memory::Pressure;
 use campanile_process::settings::{Kind, Resolver, Setting};
+use campanile_process::token_bucket::Rate;
 
 /// Who a topic server is, and where.
 pub const IDENTITY: &[Setting] = &[
@@ -41,6 +43,21 @@ pub const LIMITS: &[Setting] = &[
         help: "Topics held at a time; publishes and joins beyond are refused as overloaded",
     },
     Setting {
+        name: "topic-publish-rate",
+        value: "COUNT",
+        kind: Kind::Count { min: 1, max: 1_000_000 },
+        default: "",
+        help: "Publishes per second to one topic; without it, there is no such bound. Further ones are refused as rate \
+               limited",
+    },
+    Setting {
+        name: "topic-publish-burst",
+        value: "COUNT",
+        kind: Kind::Count { min: 1, max: 1_000_000 },
+        default: "",
+        help: "Publishes that may be made to one topic at once after a pause; without it, those of one second",
+    },
+    Setting {
         name: "history-memory",
         value: "BYTES",
         kind: Kind::Bytes { min: 0, max: 1 << 40 },
@@ -59,6 +76,10 @@ pub struct Settings {
     pub link_outbox: usize,
     /// Topics held at a time.
     pub max_topics: usize,
+    /// How often each topic may be published to.
+    pub topic_publishes: Option<Rate>,
+    /// Whether the process is short of memory: set by whoever watches it.
+    pub memory: Pressure,
     /// Bytes of the histories of all topics.
     pub history_memory: usize,
     /// The address that was given to listen on in place of the ring's.
@@ -77,6 +98,8 @@ impl Settings {
             name,
             link_outbox: to_usize(resolver.bytes("link-outbox")),
             max_topics: to_usize(resolver.count("max-topics")),
+            topic_publishes: resolver.rate_if_given("topic-publish-rate", "topic-publish-burst"),
+            memory: Pressure::default(),
             history_memory: to_usize(resolver.bytes("history-memory")),
             listen: None,
             edit_grace: Duration::ZERO,

@@ -24,6 +24,8 @@ pub struct Metrics {
     pub topics: Gauge,
     /// Subscriptions: one per topic and gateway.
     pub subscriptions: Gauge,
+    /// Subscriptions that were refused, by reason.
+    pub subscribes_refused: Family<Reason, Counter>,
     /// Publishes that got an offset.
     pub publishes_accepted: Counter,
     /// Re-sends that got the answer of their first sending.
@@ -74,6 +76,11 @@ impl Metrics {
             "subscriptions",
             "Subscriptions, one per topic and gateway",
             self.subscriptions.clone(),
+        );
+        registry.register(
+            "subscribes_refused",
+            "Subscriptions refused, by reason",
+            self.subscribes_refused.clone(),
         );
         registry.register(
             "publishes_accepted",
@@ -141,16 +148,25 @@ impl Metrics {
         self.links_refused.get_or_create(&[("reason", reason)]).inc();
     }
 
+    pub(crate) fn subscribe_refused(&self, reason: Refusal) {
+        self.subscribes_refused.get_or_create(&[("reason", word(reason))]).inc();
+    }
+
     pub(crate) fn refused(&self, reason: Refusal) {
-        let word = match reason {
-            Refusal::NotOwner => "not_owner",
-            Refusal::Expired => "expired",
-            Refusal::Overloaded => "overloaded",
-            Refusal::Draining => "draining",
-            Refusal::UnknownOutcome => "unknown_outcome",
-            Refusal::StaleNumber => "stale_number",
-            Refusal::KeyReused => "key_reused",
-        };
-        self.publishes_refused.get_or_create(&[("reason", word)]).inc();
+        self.publishes_refused.get_or_create(&[("reason", word(reason))]).inc();
+    }
+}
+
+/// A word for labels.
+fn word(reason: Refusal) -> &'static str {
+    match reason {
+        Refusal::NotOwner => "not_owner",
+        Refusal::Expired => "expired",
+        Refusal::Overloaded => "overloaded",
+        Refusal::Draining => "draining",
+        Refusal::UnknownOutcome => "unknown_outcome",
+        Refusal::StaleNumber => "stale_number",
+        Refusal::KeyReused => "key_reused",
+        Refusal::RateLimited => "rate_limited",
     }
 }

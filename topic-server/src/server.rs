@@ -61,7 +61,8 @@ impl TopicServer {
             None => Ownership::new(settings.name.clone(), ring),
         });
         let limits = Limits { topics: settings.max_topics, history: settings.history_memory };
-        let table = Arc::new(Table::new(Arc::clone(&ownership), Arc::clone(&metrics), rules, limits));
+        let table = Table::new(Arc::clone(&ownership), Arc::clone(&metrics), rules, limits);
+        let table = Arc::new(table.guarded(settings.topic_publishes, settings.memory.clone()));
         let handoff = Arc::new(Handoff::new(
             Incarnation(fastrand::u64(1..)),
             Arc::clone(&table),
@@ -84,16 +85,19 @@ impl TopicServer {
         self.metrics.register(registry);
     }
 
-    /// What `/readyz` says: ready from the start until the drain.
+    /// What `/readyz` says: ready from the start until the drain, also while memory is short: nobody could take its
+    /// topics over.
     pub fn readiness(&self) -> impl Fn() -> Readiness + Send + Sync + 'static {
         let ownership = Arc::clone(&self.ownership);
         let drain = self.shutdown.drain.clone();
         let open = self.metrics.handoffs_open.clone();
+        let memory = self.settings.memory.clone();
         move || {
             let ready = !drain.is_cancelled();
             let body = format!(
-                r#"{{"ready":{ready},"role":"topic-server","standby":{},"ring_version":{},"handoffs_open":{}}}"#,
+                r#"{{"ready":{ready},"role":"topic-server","standby":{},"memory_short":{},"ring_version":{},"handoffs_open":{}}}"#,
                 !ownership.is_member(),
+                memory.is_high(),
                 ownership.ring_version(),
                 open.get()
             );

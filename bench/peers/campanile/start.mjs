@@ -33,8 +33,10 @@ writeFileSync(ring, ["version = 1\nvirtual_nodes = 512\n", ...members].join("\n"
 const common = ({ at }) => ["--ring", ring, "--admin", address(all + at), "--log", "warn"];
 // In its own folder, so that no ring.toml or campanile.toml that lies about is taken.
 const start = (role, url, args) => server(core, role, url, bin, args, { cwd: scratch() });
-for (const owner of owners)
+for (const owner of owners) {
   start(`topic-server:${address(all + owner.at)}`, undefined, ["topic-server", "--name", owner.name, ...common(owner)]);
+  console.log(`link ${address(owner.at)}`);
+}
 for (const gateway of gateways) {
   const listen = address(gateway.at);
   start(`gateway:${address(all + gateway.at)}`, listen, [
@@ -46,10 +48,10 @@ for (const gateway of gateways) {
     ...common(gateway),
   ]);
 }
-// A gateway is ready with one link; here it must have all of them.
+// A gateway is ready with one link; here it must have all of them. Topic servers miss nobody.
 const isReady = async ({ at }) => {
   const answer = await fetch(`http://${address(all + at)}/readyz`).catch(() => undefined);
-  return answer?.ok && (await answer.json()).missing.length === 0;
+  return answer?.ok && ((await answer.json()).missing ?? []).length === 0;
 };
-await until("gateways", async () => (await Promise.all(gateways.map(isReady))).every(Boolean));
+await until("cluster", async () => (await Promise.all([...owners, ...gateways].map(isReady))).every(Boolean));
 ready(version);

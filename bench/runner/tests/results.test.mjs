@@ -10,6 +10,7 @@ import { bars } from "../plots.mjs";
 import { add, number, results, summary } from "../results.mjs";
 import { parseRunning, reader } from "../systems.mjs";
 import { commands, figures, machine } from "../tables.mjs";
+import { figuresOf, topicsCommands, topicsTable } from "../topics.mjs";
 import { SYSTEMS, WORKLOADS, generatorArguments, suits } from "../workloads.mjs";
 
 function some() {
@@ -93,10 +94,41 @@ test("growth counts messages per publish beside a broadcast", () => {
   assert.equal(metric(exposition, "x_total"), 7);
 });
 
+test("topics are told beside few topics, and as a share of their rate", () => {
+  const all = { ...results({ date: "2026-01-02", commit: "abc", runs: 2, seconds: 5, quick: false }), counts: [10, 1000] };
+  for (const [topics, rate, bytes] of [
+    [10, 200, 99_999],
+    [1000, 100, 431],
+  ]) {
+    const report = {
+      results: { publishes_per_second: rate, bytes_per_topic: bytes },
+      latency: { delivery: { p99_us: 2500 } },
+    };
+    const found = figuresOf(report);
+    assert.deepEqual([found.p99_ms, found.publishes_per_second], [2.5, rate]);
+    for (const key of Object.keys(found)) add(all, topics, "topics", key, found[key], topics === 10);
+  }
+  for (const ratio of [0.4, 0.6]) add(all, "ratio", "topics", "ratio", ratio, false);
+  const text = topicsTable({ topics: all });
+  assert.match(text, /\| figure \| 10 topics \| 1,000 topics \|/);
+  assert.match(text, /\| publishes\/s \| 200† \| 100 \|/);
+  assert.match(text, /bytes \|  \| 431 \|/);
+  assert.match(text, /few topics \|  \| 0.50 \(0.40 to 0.60\) \|/);
+  const rows = topicsCommands({ topics: all });
+  assert.match(commands(some(), rows), /campanile bench topics --topics 1000 .*--seconds 5 --warm-up 2`/);
+});
+
 test("what a start script says", () => {
   const { system, take } = reader();
-  for (const line of ["server 7 redis -", "server 8 node-0 127.0.0.1:1", "version Redis 7, Node 20", "ready"])
+  for (const line of [
+    "server 7 redis -",
+    "server 8 node-0 127.0.0.1:1",
+    "link 127.0.0.1:2",
+    "version Redis 7, Node 20",
+    "ready",
+  ])
     take(line);
+  assert.deepEqual(system.links, ["127.0.0.1:2"]);
   assert.deepEqual(
     [system.pids, system.urls, system.version, system.ready],
     [[7, 8], ["127.0.0.1:1"], "Redis 7, Node 20", true],
@@ -131,4 +163,6 @@ test("every workload says what it is and can be asked for", () => {
   }
   const line = commandLine({ bin: "b", core: "1" }, ["idle"], { urls: ["h:1", "h:2"], pids: [3] }, "nats");
   assert.equal(line.join(" "), "taskset -c 1 b bench idle --protocol nats --url h:1 --url h:2 --pid 3 --json");
+  const alone = commandLine({ bin: "b", core: "any" }, ["topics"], { urls: ["h:1"], pids: [] });
+  assert.equal(alone.join(" "), "b bench topics --url h:1 --json");
 });

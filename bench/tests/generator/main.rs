@@ -5,6 +5,8 @@
 mod check;
 mod positions;
 mod server;
+mod topic_server;
+mod topics;
 
 use campanile_bench::{Failure, FaultKind, Report, command, perform};
 use server::{Fault, Server};

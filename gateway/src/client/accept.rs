@@ -1,6 +1,7 @@
 //! Takes connections: HTTP for what is small, and the upgrade for clients that stay.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,7 +10,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use bytes::Bytes;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -17,12 +20,16 @@ use parking_lot::Mutex;
 use slab::Slab;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::client::admission::{Admission, Place};
 use crate::client::close::Ending;
+use crate::client::direct::Line;
 use crate::client::outbox::Outbox;
 use crate::client::session::{self, Front};
 use crate::client::socket::Socket;
+use crate::client::turn_away::TurnAway;
 use crate::metrics::Metrics;
 
 /// A connection that has not sent a whole request by then is closed.
@@ -42,6 +49,14 @@ pub struct Limits {
     pub send_buffer: usize,
     /// A client that sends nothing for so long is closed.
     pub idle: Duration,
+}
+
+/// A connection that is about to be upgraded.
+#[derive(Debug)]
+pub struct Upgrade {
+    upgrade: OnUpgrade,
+    /// `None` where nobody counts.
+    place: Option<Arc<Place>>,
 }
 
 /// The client connections that are open.
@@ -76,35 +91,56 @@ impl Clients {
         self.open.lock().iter().map(|(_, outbox)| outbox.clone()).collect()
     }
 
-    /// Runs a session on a connection once it has been upgraded.
+    /// Looks at the clients in these places, as far as there are so many; false if the last place is among them.
+    pub(crate) fn look_at(&self, places: Range<usize>, mut look: impl FnMut(&Outbox)) -> bool {
+        let open = self.open.lock();
+        let last = open.capacity();
+        places.start < last && {
+            for place in places.start..places.end.min(last) {
+                if let Some(outbox) = open.get(place) {
+                    look(outbox);
+                }
+            }
+            places.end < last
+        }
+    }
+
+    /// Runs a session on a connection once it has been upgraded. The connection's place in the gateway is the session's
+    /// from then on.
     pub fn welcome<F: Front + 'static>(
         self: &Arc<Self>,
-        upgrade: OnUpgrade,
+        upgrade: Upgrade,
         front: impl FnOnce(Outbox) -> F + Send + 'static,
     ) {
         let clients = Arc::clone(self);
         tokio::spawn(async move {
+            let Upgrade { upgrade, place } = upgrade;
             let Some((io, read)) = upgraded(upgrade).await else {
                 return;
             };
             let _ = SockRef::from(&io).set_send_buffer_size(clients.limits.send_buffer);
-            let socket = Socket::new(io, read, clients.limits.frame).await;
             let outbox = Outbox::new(clients.limits.outbox);
             let front = front(outbox.clone());
+            let (reading, writing) = io.into_split();
+            match front.direct() {
+                Some(event) => outbox.connect(Line::new(writing, event)),
+                None => writing.forget(),
+            }
+            let socket = Socket::new(reading, read, clients.limits.frame, outbox.clone()).await;
             let key = clients.open.lock().insert(outbox.clone());
             if clients.draining.load(Ordering::SeqCst) {
                 outbox.end(Ending::Drain);
             }
             clients.metrics.sessions.inc();
-            let idle = clients.limits.idle;
             let ended = move |ending: Ending| {
                 clients.open.lock().remove(key);
                 clients.metrics.sessions.dec();
                 clients.metrics.ended(ending);
+                drop(place);
                 tracing::debug!(reason = ending.word(), "session ended");
             };
             // A task of its own: this one has held the upgrade, and would stay as large for the connection's life.
-            tokio::spawn(session::run(socket, outbox, front, idle, ended));
+            tokio::spawn(session::run(socket, outbox, front, ended));
         });
     }
 }
@@ -118,25 +154,59 @@ async fn upgraded(upgrade: OnUpgrade) -> Option<(TcpStream, Bytes)> {
     Some((parts.io.into_inner(), read))
 }
 
-/// The upgrade that a request carries, if it is one.
-pub(crate) fn upgrade_of(request: &mut Request<Body>) -> Option<OnUpgrade> {
-    request.extensions_mut().remove::<OnUpgrade>()
+/// The upgrade that a request carries, if it is one, and the place of its connection.
+pub fn upgrade_of(request: &mut Request<Body>) -> Option<Upgrade> {
+    let extensions = request.extensions_mut();
+    let (upgrade, place) = (extensions.remove(), extensions.remove());
+    Some(Upgrade { upgrade: upgrade?, place })
 }
 
-/// Accepts connections and serves the router on them until `end` is cancelled.
-pub async fn serve(listener: TcpListener, router: Router, end: CancellationToken) {
+/// Accepts connections, as many and as fast as `admission` says, and serves the router on them until `end` is cancelled.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    admission: Arc<Admission>,
+    metrics: Arc<Metrics>,
+    end: CancellationToken,
+) {
+    let turn_away = TurnAway::new();
     loop {
+        let accepted = async {
+            // Those who wait lie in the kernel's queue.
+            while let Err(wait) = admission.pace(Instant::now().into_std()) {
+                tokio::time::sleep(wait).await;
+            }
+            campanile_process::listen::accept(&listener).await
+        };
         let (io, from) = tokio::select! {
             () = end.cancelled() => return,
-            accepted = campanile_process::listen::accept(&listener) => accepted,
+            accepted = accepted => accepted,
         };
         let _ = io.set_nodelay(true);
-        tokio::spawn(connection(io, from, router.clone(), end.clone()));
+        match admission.admit(from.ip()) {
+            Ok(place) => {
+                tokio::spawn(connection(io, from, place, router.clone(), end.clone()));
+            }
+            Err(why) => {
+                metrics.connection_refused(why);
+                turn_away.turn_away(io, why);
+            }
+        }
     }
 }
 
-async fn connection(io: TcpStream, from: SocketAddr, router: Router, end: CancellationToken) {
-    let service = TowerToHyperService::new(router);
+async fn connection(
+    io: TcpStream,
+    from: SocketAddr,
+    place: Arc<Place>,
+    router: Router,
+    end: CancellationToken,
+) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Arc::clone(&place));
+        router.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
@@ -162,7 +232,7 @@ pub(crate) async fn end_all(outboxes: Vec<Outbox>, ending: Ending, spread: Durat
     let Ok(count) = u32::try_from(outboxes.len()) else {
         return;
     };
-    let start = tokio::time::Instant::now();
+    let start = Instant::now();
     for (index, outbox) in (0_u32..).zip(outboxes) {
         tokio::time::sleep_until(start + spread * index / count.max(1)).await;
         outbox.end(ending);

@@ -2,16 +2,24 @@
 //!
 //! Rule for full: the client is closed with 1013 and can come back; what was queued is dropped, so that nothing
 //! after a gap is ever sent. A slow client never slows its publisher or its neighbours.
+//!
+//! Events are written into an idle client's socket by whoever queued them ([`Touched`]): the session's task would only
+//! be woken to do the same. It has the socket to itself whenever it has something to write.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use campanile_proto::{Encoding, Epoch};
 use parking_lot::Mutex;
 
 use crate::client::close::Ending;
+use crate::client::direct::{Line, Touched};
+use crate::client::idle;
+use crate::client::wire::Wire;
 use crate::hub::reason::Reason;
 
 /// What a queued item costs beside its bytes.
@@ -19,6 +27,9 @@ const ITEM_OVERHEAD: usize = 64;
 
 /// A queue of so many places is kept for the next items; a busy client would otherwise allocate one per wake.
 const KEEP_ITEMS: usize = 16;
+
+/// So many bytes are written past a session at once; what is left is for the session.
+const DIRECT_HIGH: usize = 64 * 1024;
 
 /// What a front calls one of its session's channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -115,6 +126,8 @@ pub struct Outbox(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     limit: usize,
+    /// When the client's last bytes came, by [`idle::now`].
+    heard: AtomicU64,
     inner: Mutex<Inner>,
 }
 
@@ -128,6 +141,12 @@ struct Inner {
     /// The session is gone: nothing is kept any more.
     closed: bool,
     waker: Option<Waker>,
+    /// Into the client's socket, past the session.
+    line: Option<Line>,
+    /// The session waits and has nothing to write: an event may go straight into the socket.
+    direct: bool,
+    /// What the socket did not take of such an event. The session writes it before anything else.
+    rest: Option<Box<Wire>>,
 }
 
 /// What a session finds when it looks into its outbox.
@@ -135,6 +154,8 @@ struct Inner {
 pub enum Found {
     /// Items, moved into the queue that was given.
     Items,
+    /// What was begun to be written past the session: it goes into the empty wire.
+    Rest(Box<Wire>),
     /// No item is left, and the session is to end.
     End(Ending),
 }
@@ -142,32 +163,73 @@ pub enum Found {
 impl Outbox {
     /// An empty queue of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self(Arc::new(Shared { limit, inner: Mutex::default() }))
+        Self(Arc::new(Shared { limit, heard: AtomicU64::new(idle::now()), inner: Mutex::default() }))
+    }
+
+    /// Lets events into the client's socket when the session has nothing to write.
+    pub(crate) fn connect(&self, line: Line) {
+        self.0.inner.lock().line = Some(line);
     }
 
     /// Queues an item. Once the session is ending, items are dropped.
     pub fn push(&self, item: Item) {
-        let cost = item.cost();
-        let mut inner = self.0.inner.lock();
-        if inner.ending.is_some() || inner.closed {
-            return;
-        }
-        let waker = if inner.bytes + inner.taken + cost > self.0.limit && !inner.queue.is_empty() {
-            inner.queue = VecDeque::new();
-            inner.bytes = 0;
-            inner.ending = Some(Ending::Slow);
-            inner.waker.take()
-        } else {
-            // An empty outbox takes any one message.
-            inner.bytes += cost;
-            inner.queue.push_back(item);
-            // A session that has something to do already need not be woken again.
-            if inner.queue.len() == 1 { inner.waker.take() } else { None }
+        let waker = {
+            let mut inner = self.0.inner.lock();
+            // A session that has something to do already need not be woken again: its waker has been taken.
+            if inner.queue(item, self.0.limit) { inner.waker.take() } else { None }
         };
-        drop(inner);
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    /// Queues an event. A session that has nothing else to do is not woken: `touched` keeps it, and writes.
+    pub fn push_event(&self, item: Item, touched: &mut Touched) {
+        let waker = {
+            let mut inner = self.0.inner.lock();
+            if !inner.queue(item, self.0.limit) {
+                None
+            } else if inner.direct && inner.ending.is_none() {
+                if inner.queue.len() == 1 {
+                    touched.add(self);
+                }
+                None
+            } else {
+                inner.waker.take()
+            }
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Writes the queued events into the client's socket, if the session still has nothing to write; otherwise, and if
+    /// anything is left, wakes it. `wire` is empty, and is so afterwards.
+    pub(crate) fn write_direct(&self, wire: &mut Wire) {
+        let waker = {
+            let mut inner = self.0.inner.lock();
+            if inner.direct && inner.write_events(wire) { None } else { inner.waker.take() }
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Keeps others out of the socket until [`Outbox::poll_take`] finds nothing to do. Returns what they have begun.
+    pub(crate) fn claim(&self) -> Option<Box<Wire>> {
+        let mut inner = self.0.inner.lock();
+        inner.direct = false;
+        inner.rest.take()
+    }
+
+    /// Bytes came from the client.
+    pub(crate) fn heard(&self) {
+        self.0.heard.store(idle::now(), Ordering::Relaxed);
+    }
+
+    /// How long the client has been silent, at this time of [`idle::now`].
+    pub(crate) fn silent(&self, now: u64) -> Duration {
+        Duration::from_millis(now.saturating_sub(self.0.heard.load(Ordering::Relaxed)))
     }
 
     /// Ends the session after what is queued. The first ending stands.
@@ -186,11 +248,21 @@ impl Outbox {
     }
 
     /// Takes all items, in exchange for an empty queue, so that a busy session allocates none. They count as queued
-    /// until the next call, which says that they have been written.
-    pub fn poll_take(&self, context: &mut Context<'_>, into: &mut VecDeque<Item>) -> Poll<Found> {
+    /// until the next call, which says that they have been written. When there is nothing to do and the session's
+    /// `wire` is empty, others may write into the socket until it is woken.
+    pub fn poll_take(
+        &self,
+        context: &mut Context<'_>,
+        into: &mut VecDeque<Item>,
+        wire_is_empty: bool,
+    ) -> Poll<Found> {
         debug_assert!(into.is_empty(), "items would be lost");
         let mut inner = self.0.inner.lock();
         inner.taken = 0;
+        inner.direct = false;
+        if let Some(rest) = inner.rest.take() {
+            return Poll::Ready(Found::Rest(rest));
+        }
         if !inner.queue.is_empty() {
             inner.taken = inner.bytes;
             inner.bytes = 0;
@@ -200,10 +272,17 @@ impl Outbox {
         if let Some(ending) = inner.ending {
             return Poll::Ready(Found::End(ending));
         }
+        // One queue is enough while nothing happens, and none that a burst has made long.
+        if inner.queue.capacity() == 0 {
+            std::mem::swap(&mut inner.queue, into);
+        }
+        if into.capacity() > 0 {
+            *into = VecDeque::new();
+        }
         if inner.queue.capacity() > KEEP_ITEMS {
-            // What a burst has left behind.
             inner.queue = VecDeque::new();
         }
+        inner.direct = wire_is_empty && inner.line.is_some();
         inner.wake_by(context);
         Poll::Pending
     }
@@ -216,28 +295,76 @@ impl Outbox {
         }
     }
 
-    /// Resolves when the queue was full: for a session whose client takes nothing, and which therefore takes nothing
-    /// from here.
-    pub fn poll_full(&self, context: &mut Context<'_>) -> Poll<()> {
+    /// Resolves when the session must end whatever is queued: for one whose client takes nothing, and which therefore
+    /// takes nothing from here.
+    pub fn poll_end(&self, context: &mut Context<'_>) -> Poll<Ending> {
         let mut inner = self.0.inner.lock();
-        if inner.ending == Some(Ending::Slow) {
-            return Poll::Ready(());
+        if let Some(ending @ (Ending::Slow | Ending::Idle)) = inner.ending {
+            return Poll::Ready(ending);
         }
         inner.wake_by(context);
         Poll::Pending
     }
 
-    /// Says that nobody will take anything any more.
+    /// Says that nobody will take anything any more, and that nobody but the session may write.
     pub fn close(&self) {
-        let mut inner = self.0.inner.lock();
-        inner.closed = true;
-        inner.queue = VecDeque::new();
-        inner.bytes = 0;
-        inner.waker = None;
+        let line = {
+            let mut inner = self.0.inner.lock();
+            inner.closed = true;
+            inner.direct = false;
+            inner.queue = VecDeque::new();
+            inner.bytes = 0;
+            inner.waker = None;
+            inner.line.take()
+        };
+        if let Some(line) = line {
+            line.let_go();
+        }
     }
 }
 
 impl Inner {
+    /// Queues an item, or ends the session if it is full. False if nothing has changed.
+    fn queue(&mut self, item: Item, limit: usize) -> bool {
+        if self.ending.is_some() || self.closed {
+            return false;
+        }
+        let cost = item.cost();
+        let rest = self.rest.as_ref().map_or(0, |rest| rest.len());
+        // An empty outbox takes any one message.
+        if self.bytes + self.taken + rest + cost > limit && !self.queue.is_empty() {
+            self.queue = VecDeque::new();
+            self.bytes = 0;
+            self.ending = Some(Ending::Slow);
+        } else {
+            self.bytes += cost;
+            self.queue.push_back(item);
+        }
+        true
+    }
+
+    /// Whether all that was queued was events, and the socket took them.
+    fn write_events(&mut self, wire: &mut Wire) -> bool {
+        let Some(line) = &self.line else {
+            return false;
+        };
+        while wire.len() < DIRECT_HIGH
+            && let Some(Item::Event { .. }) = self.queue.front()
+            && let Some(item) = self.queue.pop_front()
+        {
+            self.bytes -= item.cost();
+            if let Item::Event { tag, encoding, body } = item {
+                (line.event)(&tag, encoding, &body, wire);
+            }
+        }
+        if line.write(wire) {
+            return self.queue.is_empty();
+        }
+        self.direct = false;
+        self.rest = Some(Box::new(std::mem::take(wire)));
+        false
+    }
+
     fn wake_by(&mut self, context: &Context<'_>) {
         if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
             self.waker = Some(context.waker().clone());
@@ -257,7 +384,7 @@ mod tests {
 
     fn take(outbox: &Outbox) -> (Poll<Found>, usize) {
         let mut items = VecDeque::new();
-        let found = outbox.poll_take(&mut Context::from_waker(Waker::noop()), &mut items);
+        let found = outbox.poll_take(&mut Context::from_waker(Waker::noop()), &mut items, true);
         (found, items.len())
     }
 

@@ -1,19 +1,18 @@
 //! One client's connection: a single task that reads what the client sends, hands it to the front, and writes what
-//! lies in the client's outbox. It waits for nobody but its own socket.
+//! lies in the client's outbox, unless that was written past it. It waits for nobody but its own socket.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use crate::client::close::Ending;
+use crate::client::direct::WriteEvent;
 use crate::client::outbox::{Found, Item, Outbox};
-use crate::client::socket::{Socket, Wire};
+use crate::client::socket::Socket;
+use crate::client::wire::Wire;
 
 /// Nothing more is taken from the outbox while so much waits for the socket: what a slow client cannot take stays
 /// where it is counted.
@@ -32,6 +31,10 @@ pub trait Front: Send {
     /// # Errors
     /// Why the connection is to be closed.
     fn binary(&mut self, bytes: Bytes) -> Result<(), Ending>;
+
+    /// How this session's events are written by whoever has them, while the session has nothing to write itself; as
+    /// [`Front::item`] would. None if only the session can.
+    fn direct(&self) -> Option<WriteEvent>;
 
     /// An item's turn has come: write what the client is to see of it.
     fn item(&mut self, item: Item, wire: &mut Wire);
@@ -53,8 +56,6 @@ struct Session<F: Front> {
     outbox: Outbox,
     front: F,
     items: VecDeque<Item>,
-    idle: Duration,
-    alarm: Pin<Box<Sleep>>,
     /// Who is asked first, so that neither a busy client nor a busy topic starves the other direction.
     read_first: bool,
 }
@@ -65,12 +66,9 @@ pub fn run<F: Front>(
     socket: Socket,
     outbox: Outbox,
     front: F,
-    idle: Duration,
     ended: impl FnOnce(Ending),
 ) -> impl Future<Output = ()> {
-    let alarm = Box::pin(sleep_until(Instant::now() + idle));
-    let mut session =
-        Session { socket, outbox, front, items: VecDeque::new(), idle, alarm, read_first: true };
+    let mut session = Session { socket, outbox, front, items: VecDeque::new(), read_first: true };
     async move {
         let ending = session.turns().await;
         session.front.ended();
@@ -122,34 +120,24 @@ impl<F: Front> Session<F> {
             if !self.items.is_empty() {
                 return Poll::Ready(Turn::Items);
             }
-            match self.outbox.poll_take(context, &mut self.items) {
+            let wire_is_empty = self.socket.wire().is_empty();
+            match self.outbox.poll_take(context, &mut self.items, wire_is_empty) {
                 Poll::Ready(Found::Items) => return Poll::Ready(Turn::Items),
+                Poll::Ready(Found::Rest(rest)) => {
+                    *self.socket.wire() = *rest;
+                    // The loop comes back to write it.
+                    return Poll::Ready(Turn::Items);
+                }
                 Poll::Ready(Found::End(ending)) => return Poll::Ready(Turn::End(ending)),
                 Poll::Pending => {}
             }
-        } else if self.outbox.poll_full(context).is_ready() {
-            return Poll::Ready(Turn::End(Ending::Slow));
+        } else if let Poll::Ready(ending) = self.outbox.poll_end(context) {
+            return Poll::Ready(Turn::End(ending));
         }
         if !self.read_first
             && let Poll::Ready(received) = self.socket.poll_next(context)
         {
             return Poll::Ready(Turn::Received(received));
-        }
-        self.poll_idle(context)
-    }
-
-    fn poll_idle(&mut self, context: &mut Context<'_>) -> Poll<Turn> {
-        while self.alarm.as_mut().poll(context).is_ready() {
-            let due = self.socket.read_at() + self.idle;
-            if due <= Instant::now() {
-                return Poll::Ready(Turn::End(Ending::Idle));
-            }
-            self.alarm.as_mut().reset(due);
-            // What is left in it waits for a client that takes nothing.
-            if self.items.is_empty() {
-                self.items = VecDeque::new();
-                self.outbox.shrink();
-            }
         }
         Poll::Pending
     }

@@ -23,8 +23,10 @@ pub enum Reason {
     OwnerUnreachable,
     /// The publish was handed to the owner, and no answer came within the deadline, or with the owner's life.
     Unanswered,
-    /// A bound is reached: the queue to the owner, the owner's own, or the frames that wait for a join.
+    /// A bound is reached: the queue to the owner, the owner's own, the frames that wait for a join, or memory.
     Overloaded,
+    /// The session, or the topic, publishes more often than it may.
+    RateLimited,
     /// The owner is ending.
     OwnerDraining,
     /// The payload of `publish` is not `["event", {…}]`.
@@ -45,12 +47,13 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of the docs.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::UnmatchedTopic,
         Self::TooManyChannels,
         Self::OwnerUnreachable,
         Self::Unanswered,
         Self::Overloaded,
+        Self::RateLimited,
         Self::OwnerDraining,
         Self::InvalidPublish,
         Self::InvalidEvent,
@@ -69,6 +72,7 @@ impl Reason {
             Self::OwnerUnreachable => "owner unreachable",
             Self::Unanswered => "no answer from owner",
             Self::Overloaded => "overloaded",
+            Self::RateLimited => "rate limited",
             Self::OwnerDraining => "owner is ending",
             Self::InvalidPublish => "invalid publish",
             Self::InvalidEvent => "invalid event",
@@ -90,7 +94,14 @@ impl Reason {
 
     /// Whether the same request may succeed later.
     pub fn retry(self) -> bool {
-        matches!(self, Self::OwnerUnreachable | Self::Unanswered | Self::Overloaded | Self::OwnerDraining)
+        matches!(
+            self,
+            Self::OwnerUnreachable
+                | Self::Unanswered
+                | Self::Overloaded
+                | Self::RateLimited
+                | Self::OwnerDraining
+        )
     }
 
     /// What a gateway makes of an owner's refusal of a publish.
@@ -98,6 +109,7 @@ impl Reason {
         match refusal {
             Refusal::NotOwner | Refusal::Expired => Self::OwnerUnreachable,
             Refusal::Overloaded | Refusal::StaleNumber => Self::Overloaded,
+            Refusal::RateLimited => Self::RateLimited,
             Refusal::Draining => Self::OwnerDraining,
             Refusal::UnknownOutcome => Self::Unanswered,
             Refusal::KeyReused => Self::KeyReused,

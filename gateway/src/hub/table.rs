@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use campanile_process::due::DueQueue;
+use campanile_process::memory::Pressure;
 use campanile_proto::{FromTopicServer, Subscription};
 use dashmap::DashMap;
 use parking_lot::{Mutex, RwLock};
 
-use crate::client::outbox::{ChannelId, Outbox, Tag};
+use crate::client::direct::Touched;
+use crate::client::outbox::{ChannelId, Item, Outbox, Tag};
 use crate::hub::codec::Codec;
 use crate::hub::fanout::fan_out;
 use crate::hub::publish::{Origin, Pending, Post};
@@ -34,6 +36,8 @@ pub struct Hub {
     metrics: Arc<Metrics>,
     /// How long joins and publishes wait for their owner.
     deadline: Duration,
+    /// While it is high, nothing new is taken.
+    memory: Pressure,
     /// Topics to wake, each with the time that it asked for.
     due: DueQueue<(Instant, Arc<Cell>)>,
     /// Numbers for publishes: they grow per topic because they grow for all, and are drawn under the topic's lock.
@@ -75,14 +79,21 @@ impl Hub {
             links,
             metrics,
             deadline,
+            memory: Pressure::default(),
             due: DueQueue::default(),
             publishes: AtomicU64::new(0),
             listeners: AtomicU64::new(0),
         }
     }
 
+    /// The same, taking neither publishes nor topics that it does not have while memory is short.
+    pub fn heeding(self, memory: Pressure) -> Self {
+        Self { memory, ..self }
+    }
+
     /// Listens to a topic. The channel is told through its client's outbox when it does, and gets every message
-    /// that is acknowledged after that; or why it does not.
+    /// that is acknowledged after that; or why it does not. `None` if it will not for want of memory: then nothing is
+    /// kept of it.
     pub fn join(
         &self,
         topic: &[u8],
@@ -91,15 +102,20 @@ impl Hub {
         codec: &'static dyn Codec,
         tag: Arc<Tag>,
         start: Start,
-    ) -> Joined {
+    ) -> Option<Joined> {
+        if self.memory.is_high() && !self.names.contains_key(topic) {
+            client.push(Item::JoinFailed { channel, reason: Reason::Overloaded });
+            return None;
+        }
         let now = Instant::now();
         let id = self.listeners.fetch_add(1, Ordering::Relaxed);
         let listener = Listener { id, channel, client: client.clone(), codec, tag };
         let deadline = now + self.deadline;
-        self.run(topic, now, |cell, topic, effects| {
+        let joined = self.run(topic, now, |cell, topic, effects| {
             topic.join(listener, start, deadline, now, &*self.links, effects);
             Joined { cell: Arc::clone(cell), listener: id }
-        })
+        });
+        Some(joined)
     }
 
     /// Gives up a channel's place.
@@ -126,7 +142,7 @@ impl Hub {
     pub fn publish(&self, joined: &Joined, post: Post) {
         let now = Instant::now();
         let publish = |cell: &Arc<Cell>, topic: &mut Topic, effects: &mut Vec<Effect>| {
-            if !topic.takes_publish() {
+            if !topic.takes_publish() || self.memory.is_high() {
                 return self.overloaded(&post.origin);
             }
             let number = self.publishes.fetch_add(1, Ordering::Relaxed) + 1;
@@ -145,15 +161,15 @@ impl Hub {
         origin.answer(Err(Reason::Overloaded));
     }
 
-    /// A topic server has said something about a topic.
-    pub fn receive(&self, link: LinkView, item: FromTopicServer) {
+    /// A topic server has said something about a topic. Messages are queued for all who listen; `touched` writes them.
+    pub fn receive(&self, link: LinkView, item: FromTopicServer, touched: &mut Touched) {
         let now = Instant::now();
         match item {
             FromTopicServer::Deliver { subscription, offset, message } => {
                 self.metrics.deliveries_in.inc();
                 self.at(subscription.slot, |cell, topic, effects| {
                     if topic.deliver(subscription, offset, &message, link, effects) == Delivery::FanOut {
-                        fan_out(&cell.name, topic.listeners(), &message, offset);
+                        fan_out(&cell.name, topic.listeners(), &message, offset, touched);
                         self.metrics.deliveries_out.inc_by(topic.listeners().len() as u64);
                     }
                 });

@@ -7,6 +7,7 @@ use campanile_proto::{Encoding, Epoch, FromGateway, Incarnation, Message};
 use campanile_ring_config::{Member, Ring};
 
 use super::*;
+use crate::client::direct::Touched;
 use crate::client::outbox::Item;
 use crate::hub::publish::Post;
 use crate::upstream::links::Upstream;
@@ -73,7 +74,8 @@ impl World {
 
     fn join(&self, topic: &str, channel: u32, client: &Outbox, codec: &'static dyn Codec) -> Joined {
         let tag = tag(&channel.to_string());
-        self.hub.join(topic.as_bytes(), ChannelId(channel), client, codec, tag, Start::Live)
+        let joined = self.hub.join(topic.as_bytes(), ChannelId(channel), client, codec, tag, Start::Live);
+        joined.expect("there is memory")
     }
 
     fn publish(&self, joined: &Joined, client: &Outbox, token: u32) {
@@ -98,7 +100,7 @@ impl World {
     }
 
     fn say(&self, item: FromTopicServer) {
-        self.hub.receive(self.owner.view(), item);
+        self.hub.receive(self.owner.view(), item, &mut Touched::default());
     }
 
     /// Confirms the one subscription that has been asked for.
@@ -120,7 +122,7 @@ fn client() -> Outbox {
 
 fn take(client: &Outbox) -> Vec<Item> {
     let mut items = VecDeque::new();
-    let _ = client.poll_take(&mut Context::from_waker(Waker::noop()), &mut items);
+    let _ = client.poll_take(&mut Context::from_waker(Waker::noop()), &mut items, true);
     items.into()
 }
 
@@ -360,4 +362,37 @@ fn session(world: &World, seed: u64) {
         }
         world.hub.leave(&joined);
     }
+}
+
+#[test]
+fn while_memory_is_short_new_topics_and_publishes_are_refused_and_the_rest_goes_on() {
+    let memory = Pressure::default();
+    let world = World::new(1 << 20);
+    let world = World { hub: world.hub.heeding(memory.clone()), ..world };
+    let client = Outbox::new(1 << 20);
+    let here = world.join("here", 1, &client, codec(0));
+    memory.set(true);
+    let refused = world.hub.join(b"new", ChannelId(2), &client, codec(0), tag("2"), Start::Live);
+    assert!(refused.is_none());
+    assert_eq!(world.hub.names.len(), 1, "nothing is kept of it");
+    world.join("here", 3, &client, codec(0));
+    world.publish(&here, &client, 9);
+    let failed: Vec<_> = answers(&client);
+    assert_eq!(failed, ["join 2: Overloaded", "publish 9: Overloaded"]);
+    memory.set(false);
+    world.join("new", 4, &client, codec(0));
+    world.publish(&here, &client, 10);
+    assert_eq!(answers(&client), [""; 0], "both wait for their owner");
+}
+
+/// What was refused, as a client finds it in its outbox.
+fn answers(client: &Outbox) -> Vec<String> {
+    let mut items = VecDeque::new();
+    let _ = client.poll_take(&mut Context::from_waker(Waker::noop()), &mut items, true);
+    let shown = items.into_iter().filter_map(|item| match item {
+        Item::JoinFailed { channel, reason } => Some(format!("join {}: {reason:?}", channel.0)),
+        Item::Answer { token, result: Err(reason) } => Some(format!("publish {token}: {reason:?}")),
+        _ => None,
+    });
+    shown.collect()
 }

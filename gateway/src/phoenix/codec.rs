@@ -9,7 +9,7 @@ use bytes::Bytes;
 use campanile_proto::{Encoding, Message};
 
 use crate::client::outbox::Tag;
-use crate::client::socket::{Opcode, Wire};
+use crate::client::wire::{Opcode, Wire};
 use crate::hub::codec::Codec;
 use crate::phoenix::frame::{Name, Ref, Version, write_frame, write_string};
 
@@ -26,7 +26,7 @@ struct V2 {
 }
 
 /// The codec of a version; with positions, the ref slot holds the offset.
-pub(crate) fn codec(version: Version, positions: bool) -> &'static dyn Codec {
+pub fn codec(version: Version, positions: bool) -> &'static dyn Codec {
     match (version, positions) {
         (Version::V1, false) => &V1 { positions: false },
         (Version::V1, true) => &V1 { positions: true },
@@ -36,7 +36,7 @@ pub(crate) fn codec(version: Version, positions: bool) -> &'static dyn Codec {
 }
 
 /// What a channel of this join_ref puts in front of every event.
-pub(crate) fn tag(join_ref: &Ref) -> Arc<Tag> {
+pub fn tag(join_ref: &Ref) -> Arc<Tag> {
     let mut text = vec![b'['];
     join_ref.write(&mut text);
     text.push(b',');
@@ -44,7 +44,7 @@ pub(crate) fn tag(join_ref: &Ref) -> Arc<Tag> {
 }
 
 /// Writes an event to one client.
-pub(crate) fn write_event(version: Version, tag: &Tag, encoding: Encoding, body: &Bytes, wire: &mut Wire) {
+pub fn write_event(version: Version, tag: &Tag, encoding: Encoding, body: &Bytes, wire: &mut Wire) {
     match (version, encoding) {
         (Version::V1, _) => wire.frame_shared(Opcode::Text, &[], body),
         (Version::V2, Encoding::Json) => wire.frame_shared(Opcode::Text, &[&tag.text], body),

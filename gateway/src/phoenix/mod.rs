@@ -1,11 +1,11 @@
 //! The Phoenix Channels front: the first of the client protocols that a gateway speaks.
 //!
 //! `handshake` checks the upgrade, [`frame`] turns bytes into values, [`channel`] holds the rules of a session,
-//! `publish` and [`position`] read the payloads that have a shape, [`session`] carries out what the rules say, `codec` encodes
+//! `publish` and [`position`] read the payloads that have a shape, [`session`] carries out what the rules say, [`codec`] encodes
 //! events.
 
 pub mod channel;
-pub(crate) mod codec;
+pub mod codec;
 pub mod frame;
 pub(crate) mod handshake;
 pub mod position;

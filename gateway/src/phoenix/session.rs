@@ -2,19 +2,22 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use campanile_proto::Epoch;
+use campanile_process::token_bucket::{Rate, TokenBucket};
+use campanile_proto::{Epoch, Message};
 use campanile_ring_config::TopicRules;
 use campanile_ring_config::topics::OnLoss;
 use slab::Slab;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::client::close::Ending;
+use crate::client::direct::WriteEvent;
 use crate::client::outbox::{ChannelId, Item, Outbox, Resumed};
 use crate::client::session::Front;
-use crate::client::socket::{Opcode, Wire};
+use crate::client::wire::{Opcode, Wire};
 use crate::hub::publish::{Origin, Post};
 use crate::hub::reason::{Published, Reason};
 use crate::hub::{Hub, Joined};
@@ -34,6 +37,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// What a session may have.
     pub limits: Limits,
+    /// How often a session may publish; `None` for no bound.
+    pub publishes: Option<Rate>,
 }
 
 /// One client's session.
@@ -47,6 +52,7 @@ pub(crate) struct Session {
     places: HashMap<ChannelId, Joined>,
     /// Publishes without an answer: by token, the channel and the ref of the frame.
     publishes: Slab<(ChannelId, Ref)>,
+    bucket: TokenBucket,
 }
 
 /// Where replies go: behind everything that is queued for the client, or, for what answers a queued item, into the
@@ -60,7 +66,8 @@ impl Session {
     /// A session without channels.
     pub(crate) fn new(version: Version, shared: Arc<Shared>, outbox: Outbox) -> Self {
         let channels = Channels::new(shared.limits);
-        Self { version, shared, outbox, channels, places: HashMap::new(), publishes: Slab::new() }
+        let bucket = TokenBucket::default();
+        Self { version, shared, outbox, channels, places: HashMap::new(), publishes: Slab::new(), bucket }
     }
 
     fn receive(&mut self, frame: Frame) {
@@ -109,8 +116,10 @@ impl Session {
                         tag,
                         wanted.start,
                     );
-                    self.places.insert(channel, place);
-                    self.shared.metrics.channels.inc();
+                    if let Some(place) = place {
+                        self.places.insert(channel, place);
+                        self.shared.metrics.channels.inc();
+                    }
                 }
                 Effect::Position { join_ref, topic, epoch, offset } => {
                     let payload = format!(r#"{{"epoch":"{epoch}","offset":{offset},"recovered":false}}"#);
@@ -126,13 +135,25 @@ impl Session {
                 }
                 Effect::Leave { channel } => self.leave(channel),
                 Effect::Publish { channel, reference, message, key } => {
-                    if let Some(place) = self.places.get(&channel) {
-                        let token = self.publishes.insert((channel, reference)) as u32;
-                        let origin = Origin { outbox: self.outbox.clone(), token };
-                        self.shared.hub.publish(place, Post { message, key, origin });
-                    }
+                    self.publish(channel, reference, message, key);
                 }
             }
+        }
+    }
+
+    fn publish(&mut self, channel: ChannelId, reference: Ref, message: Message, key: Option<Bytes>) {
+        let is_within = |rate| self.bucket.take(rate, Instant::now()).is_ok();
+        if !self.shared.publishes.is_none_or(is_within) {
+            let mut effects = Vec::new();
+            self.channels.answered(channel, reference, Err(Reason::RateLimited), &mut effects);
+            self.carry_out(effects, Replies::Behind);
+            // What waited for the answer may go on.
+            return self.resume(channel);
+        }
+        if let Some(place) = self.places.get(&channel) {
+            let token = self.publishes.insert((channel, reference)) as u32;
+            let origin = Origin { outbox: self.outbox.clone(), token };
+            self.shared.hub.publish(place, Post { message, key, origin });
         }
     }
 
@@ -180,6 +201,17 @@ impl Front for Session {
         };
         self.receive(frame.map_err(|_| Ending::Malformed)?);
         Ok(())
+    }
+
+    fn direct(&self) -> Option<WriteEvent> {
+        Some(match self.version {
+            Version::V1 => {
+                |tag, encoding, body, wire| codec::write_event(Version::V1, tag, encoding, body, wire)
+            }
+            Version::V2 => {
+                |tag, encoding, body, wire| codec::write_event(Version::V2, tag, encoding, body, wire)
+            }
+        })
     }
 
     fn item(&mut self, item: Item, wire: &mut Wire) {

@@ -23,11 +23,16 @@ use tokio_stream::Stream;
 use tonic::Streaming;
 use tonic::transport::Endpoint;
 
+use crate::client::direct::Touched;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::upstream::links::{Links, Upstream};
 
-/// How long a connection, and then the first answer on it, may take.
+/// How long a connection may take. The kernel asks for it at once, after 1 s, and then after 3 and 7 s: a new attempt
+/// comes sooner, so that a link is back within 2 s of a network that heals.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// How long the first answer on it may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bounds of the pause between two attempts.
@@ -112,7 +117,7 @@ pub(crate) async fn keep(upstream: Arc<Upstream>, shared: Shared) {
 async fn open(upstream: &Arc<Upstream>, shared: &Shared, number: u64) -> Result<Open, String> {
     let endpoint = Endpoint::from_shared(format!("http://{}", upstream.address))
         .map_err(|error| format!("bad address: {error}"))?
-        .connect_timeout(OPEN_TIMEOUT)
+        .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
@@ -186,9 +191,11 @@ fn check(welcome: &Welcome, upstream: &Upstream, shared: &Shared) -> Result<(), 
 async fn read(upstream: &Upstream, shared: &Shared, open: Open) -> String {
     let Open { number, mut stream, first, .. } = open;
     let view = upstream.view();
+    let mut touched = Touched::default();
     for item in first {
-        receive(upstream, shared, number, view, item);
+        receive(upstream, shared, number, view, item, &mut touched);
     }
+    touched.spread();
     let mut tick = interval(LIFE_CHECK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = Instant::now();
@@ -205,7 +212,9 @@ async fn read(upstream: &Upstream, shared: &Shared, open: Open) -> String {
                     Ok(None) => return "the topic server ended the link".to_owned(),
                     Err(status) => return format!("the link broke: {}", status.message()),
                 };
-                heard = Instant::now();
+                if batch.is_sign_of_life() {
+                    heard = Instant::now();
+                }
                 if batch.ring_version > newest {
                     // Our file may have been edited, too, and not been looked at yet (R1).
                     newest = batch.ring_version;
@@ -215,10 +224,11 @@ async fn read(upstream: &Upstream, shared: &Shared, open: Open) -> String {
                 }
                 for item in batch.items {
                     match decode_topic_server_item(item) {
-                        Ok(item) => receive(upstream, shared, number, view, item),
+                        Ok(item) => receive(upstream, shared, number, view, item, &mut touched),
                         Err(error) => return format!("the topic server broke the protocol: {error}"),
                     }
                 }
+                touched.spread();
             }
             // A tick that is dropped comes again.
             _ = tick.tick() => {
@@ -241,6 +251,7 @@ fn receive(
     number: u64,
     view: crate::hub::state::LinkView,
     item: FromTopicServer,
+    touched: &mut Touched,
 ) {
     match item {
         FromTopicServer::Ping(id) => upstream.outbox.own(number, FromGateway::Pong(id)),
@@ -251,7 +262,7 @@ fn receive(
         // That they came is what counts.
         FromTopicServer::Pong(_) | FromTopicServer::Welcome(_) => {}
         FromTopicServer::Rings(rings) => hear_of(&rings.newest, upstream, shared),
-        item => shared.hub.receive(view, item),
+        item => shared.hub.receive(view, item, touched),
     }
 }
 

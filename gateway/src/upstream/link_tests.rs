@@ -3,6 +3,7 @@ use campanile_ring_config::Member;
 use campanile_ring_config::offers::Offered;
 
 use super::*;
+use crate::client::direct::Touched;
 
 const A: (&str, &str) = ("a", "127.0.0.1:5001");
 const B: (&str, &str) = ("b", "127.0.0.1:5002");
@@ -41,7 +42,7 @@ impl World {
     async fn told(&mut self, index: usize, newest: String) -> (Option<u64>, u64) {
         let rings = Rings { newest, previous: Vec::new(), clean: Vec::new(), starting: false };
         let (upstream, view) = (&self.upstreams[index], self.upstreams[index].view());
-        receive(upstream, &self.shared, 1, view, FromTopicServer::Rings(rings));
+        receive(upstream, &self.shared, 1, view, FromTopicServer::Rings(rings), &mut Touched::default());
         let offered = timeout(Duration::ZERO, self.offered.next()).await.ok();
         let reloads = *self.shared.shutdown.reload.borrow();
         (offered.map(|ring| ring.version()), reloads)

@@ -89,6 +89,18 @@ impl Links {
         (links, members)
     }
 
+    /// Links that lead nowhere: each member's first link is up, and what is queued for it stays there. The hub then runs
+    /// without topic servers, and whoever holds a view speaks for one: for benches.
+    pub fn unconnected(ring: Arc<Ring>) -> (Self, Vec<LinkView>) {
+        let (links, upstreams) = Self::new(ring, usize::MAX);
+        let view = |upstream: &Arc<Upstream>| {
+            upstream.outbox.open(1, FromGateway::Ping(0));
+            upstream.set_up(1, Incarnation(1));
+            upstream.view()
+        };
+        (links, upstreams.iter().map(view).collect())
+    }
+
     /// Routes by this ring from now on. Returns the members that are new and need a task.
     pub(crate) fn adopt(&self, ring: Arc<Ring>) -> Vec<Arc<Upstream>> {
         let _one_at_a_time = self.adopting.lock();

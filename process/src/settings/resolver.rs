@@ -9,6 +9,7 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 
 use super::{ConfigFile, Fault, Faults, Kind, Setting, value};
+use crate::token_bucket::Rate;
 
 /// Gives each setting its value. Where one is wrong, the fault is kept and a harmless value returned, so that the
 /// caller reads all of them first and then asks [`Resolver::finish`].
@@ -74,6 +75,17 @@ impl<'a> Resolver<'a> {
             Kind::Count { min, max } => Some(value::parse_count(text, min, max)),
             _ => None,
         })
+    }
+
+    /// A rate per second and what may come at once, by two settings that may both stay unset: without the second, the
+    /// burst is what the rate gives in a second. The second alone is a fault.
+    pub fn rate_if_given(&mut self, rate: &str, burst: &str) -> Option<Rate> {
+        let before = self.faults.0.len();
+        let (per_second, at_once) = (self.count_if_given(rate), self.count_if_given(burst));
+        if per_second.is_none() && at_once.is_some() && self.faults.0.len() == before {
+            self.fault(self.place(burst), format!("does nothing without --{rate}; give both or neither"));
+        }
+        per_second.map(|per_second| Rate::new(per_second, at_once.unwrap_or(per_second)))
     }
 
     /// A number of bytes; it is a fault if there is none and no default.

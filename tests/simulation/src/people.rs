@@ -269,12 +269,14 @@ impl World {
                 return;
             };
             let mut items = VecDeque::new();
-            match session.outbox.poll_take(&mut Context::from_waker(&waker), &mut items) {
+            match session.outbox.poll_take(&mut Context::from_waker(&waker), &mut items, true) {
                 Poll::Ready(Found::Items) => {
                     for item in items {
                         self.take(client, item);
                     }
                 }
+                // Nobody writes past a session here: there are no sockets.
+                Poll::Ready(Found::Rest(_)) => {}
                 Poll::Ready(Found::End(_)) => return self.lose_session(client),
                 Poll::Pending => break,
             }

@@ -20,6 +20,9 @@ use crate::handoff::Handoff;
 use crate::metrics::Metrics;
 use crate::topics::Table;
 
+/// So many requests are looked at before the first of them is run.
+const AHEAD: usize = 32;
+
 /// The gateway at the other end.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -140,7 +143,9 @@ impl Reader {
 
     fn run_batch(&mut self, batch: GatewayBatch) -> Result<(), BadMessage> {
         let now = Instant::now();
-        self.heard = now;
+        if batch.is_sign_of_life() {
+            self.heard = now;
+        }
         if batch.ring_version > self.newest_ring {
             // Our file may have been edited, too, and not been looked at yet (R1).
             self.newest_ring = batch.ring_version;
@@ -149,8 +154,19 @@ impl Reader {
             }
         }
         let late = self.transit.lateness(now.duration_since(self.started), batch.age_us);
-        for item in batch.items {
-            self.requests.run(decode_gateway_item(item)?, late, now)?;
+        let mut items = batch.items.into_iter();
+        let mut next = Vec::with_capacity(items.len().min(AHEAD));
+        loop {
+            for item in items.by_ref().take(AHEAD) {
+                next.push(decode_gateway_item(item)?);
+            }
+            if next.is_empty() {
+                break;
+            }
+            self.requests.look_ahead(&next);
+            for item in next.drain(..) {
+                self.requests.run(item, late, now)?;
+            }
         }
         if self.table.take_news() {
             self.handoff.settle(now);

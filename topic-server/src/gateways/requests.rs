@@ -1,16 +1,17 @@
 //! What one link of a gateway asks for, item by item, and what it has set up: all of it ends with the link (rule L2).
 //! Plain values: time comes in as an argument, answers go into the link's outbox.
 
-use std::collections::BTreeMap;
+use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use campanile_proto::planted::{Fault, planted};
 use campanile_proto::wire::BadMessage;
-use campanile_proto::{FromGateway, FromTopicServer, Incarnation, Subscription};
+use campanile_proto::{FromGateway, FromTopicServer, Incarnation};
 
 use crate::gateways::outbox::Outbox;
-use crate::topics::{Entry, Table};
+use crate::gateways::subscriptions::Subscriptions;
+use crate::topics::Table;
 
 /// So many subscriptions may lie here before it is looked whether some of them have ended by themselves.
 const LOOK_AFTER: usize = 1024;
@@ -21,8 +22,7 @@ pub struct Requests {
     gateway: Incarnation,
     outbox: Outbox,
     table: Arc<Table>,
-    /// By the number, whose order does not matter; but it must be the same in every run of a simulation.
-    subscriptions: BTreeMap<u64, Arc<Entry>>,
+    subscriptions: Subscriptions,
     /// With more subscriptions than this, the ended ones are looked for.
     look_at: usize,
 }
@@ -30,7 +30,18 @@ pub struct Requests {
 impl Requests {
     /// The requests of a new link.
     pub fn new(gateway: Incarnation, outbox: Outbox, table: Arc<Table>) -> Self {
-        Self { gateway, outbox, table, subscriptions: BTreeMap::new(), look_at: LOOK_AFTER }
+        Self { gateway, outbox, table, subscriptions: Subscriptions::default(), look_at: LOOK_AFTER }
+    }
+
+    /// Looks at the topics of publishes that are run next. With very many topics each lies in memory that was not read for
+    /// long: asked for one after the other, without anything in between, they come at once, and not one after the other.
+    pub fn look_ahead(&self, items: &[FromGateway]) {
+        let known = items.iter().filter_map(|item| match item {
+            FromGateway::Publish(publish) => self.subscriptions.at(publish.slot),
+            _ => None,
+        });
+        // Or the compiler sees that nobody wants to know.
+        black_box(known.map(|entry| entry.name().len()).sum::<usize>());
     }
 
     /// Runs one request. `late` is the time that it spent on its way, beyond the link's best.
@@ -40,25 +51,30 @@ impl Requests {
     pub fn run(&mut self, item: FromGateway, late: Duration, now: Instant) -> Result<(), BadMessage> {
         match item {
             FromGateway::Publish(publish) => {
-                self.table.publish(&self.outbox, self.gateway, publish, late, now);
+                // Mostly by who is subscribed: then the topic is found without a look into the table.
+                let known = self.subscriptions.at(publish.slot);
+                self.table.publish_to(known, &self.outbox, self.gateway, publish, late, now);
             }
             FromGateway::Subscribe { subscription, topic } => {
                 if let Some(held) = self.table.subscribe(&self.outbox, subscription, &topic, now) {
                     if let Some(replaced) = held.replaced {
-                        self.subscriptions.remove(&replaced.to_wire());
+                        self.subscriptions.remove(replaced);
                     }
-                    self.subscriptions.insert(subscription.to_wire(), held.entry);
+                    // A slot has one subscription at a time: what is left of an older one, of a topic that moved, ends here.
+                    if let Some((older, entry)) = self.subscriptions.insert(subscription, held.entry) {
+                        self.table.unsubscribe(&entry, &self.outbox, older, now);
+                    }
                     self.forget_ended();
                 }
             }
             FromGateway::Unsubscribe { subscription } => {
-                if let Some(entry) = self.subscriptions.remove(&subscription.to_wire()) {
+                if let Some(entry) = self.subscriptions.remove(subscription) {
                     self.table.unsubscribe(&entry, &self.outbox, subscription, now);
                 }
             }
             FromGateway::Read { subscription, epoch, from } => {
                 // One that has ended in the meantime is answered by nobody: its asker is gone, too.
-                if let Some(entry) = self.subscriptions.get(&subscription.to_wire()) {
+                if let Some(entry) = self.subscriptions.get(subscription) {
                     self.table.read(entry, &self.outbox, subscription, epoch, from, now);
                 }
             }
@@ -73,9 +89,9 @@ impl Requests {
 
     /// The link is over: undoes all that it set up.
     pub fn undo(&mut self, now: Instant) {
-        for (subscription, entry) in std::mem::take(&mut self.subscriptions) {
+        for (subscription, entry) in self.subscriptions.take() {
             if !planted(Fault::OlderLinkLives) {
-                self.table.unsubscribe(&entry, &self.outbox, Subscription::from_wire(subscription), now);
+                self.table.unsubscribe(&entry, &self.outbox, subscription, now);
             }
         }
     }
@@ -84,9 +100,7 @@ impl Requests {
     fn forget_ended(&mut self) {
         if self.subscriptions.len() > self.look_at {
             let (table, outbox) = (&self.table, &self.outbox);
-            self.subscriptions.retain(|subscription, entry| {
-                table.is_subscribed(entry, outbox, Subscription::from_wire(*subscription))
-            });
+            self.subscriptions.retain(|subscription, entry| table.is_subscribed(entry, outbox, subscription));
             self.look_at = LOOK_AFTER.max(2 * self.subscriptions.len());
         }
     }

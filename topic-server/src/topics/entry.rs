@@ -12,6 +12,7 @@ use campanile_proto::{Incarnation, Subscription};
 use parking_lot::Mutex;
 
 use crate::gateways::outbox::Outbox;
+use crate::topics::name::Name;
 use crate::topics::state::Topic;
 
 /// Requests that may wait for one topic. A gateway has at most half as many publishes of a topic under way.
@@ -23,7 +24,7 @@ const PARKED_BYTES: usize = 8 << 20;
 /// One topic of the table.
 #[derive(Debug)]
 pub struct Entry {
-    pub(super) name: Box<[u8]>,
+    pub(super) name: Name,
     pub(super) inner: Mutex<Inner>,
 }
 
@@ -258,7 +259,7 @@ impl Borrow<[u8]> for Key {
 
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        self.0.name == other.0.name
+        self.0.name[..] == other.0.name[..]
     }
 }
 
@@ -267,7 +268,7 @@ impl Eq for Key {}
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // As the borrowed slice hashes, or look-ups by name would miss.
-        self.0.name.hash(state);
+        self.0.name[..].hash(state);
     }
 }
 

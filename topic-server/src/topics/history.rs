@@ -4,7 +4,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use campanile_proto::{Found, Message};
+use bytes::Bytes;
+use campanile_proto::{Encoding, Found, Message};
 
 /// What a message costs beside its bytes: its place in the queue and its allocation.
 const MESSAGE_OVERHEAD: usize = 112;
@@ -40,32 +41,31 @@ impl Bounds {
 #[derive(Debug, Default)]
 pub struct History {
     kept: VecDeque<Kept>,
+    /// Offset of the oldest that is kept, if there is one.
+    first: u64,
     bytes: usize,
 }
 
+/// A message, in one allocation of its own that it shares with nobody until it is read: what is never read, as most are
+/// not, costs no second one.
 #[derive(Debug)]
 struct Kept {
-    offset: u64,
     at: Instant,
-    message: Message,
+    /// Event and payload.
+    body: Bytes,
+    /// Length of the event.
+    event: u8,
+    encoding: Encoding,
 }
 
 impl History {
-    /// Keeps a message whose offset is the next one. Returns the message with bytes of its own, which pin nothing
-    /// larger, and by how many bytes the history grew.
-    pub fn push(
-        &mut self,
-        offset: u64,
-        message: &Message,
-        now: Instant,
-        bounds: &Bounds,
-    ) -> (Message, isize) {
+    /// Keeps a message whose offset is the next one, with bytes of its own, which pin nothing larger. Returns by how many
+    /// bytes the history grew.
+    pub fn push(&mut self, offset: u64, message: &Message, now: Instant, bounds: &Bounds) -> isize {
         let before = self.bytes;
-        let message = message.detached();
-        self.bytes += cost(&message);
-        self.kept.push_back(Kept { offset, at: now, message: message.clone() });
+        self.restore(offset, message, now);
         self.trim(now, bounds);
-        (message, self.bytes as isize - before as isize)
+        self.bytes as isize - before as isize
     }
 
     /// Drops what is out of bounds. Returns by how many bytes the history shrank.
@@ -78,8 +78,9 @@ impl History {
             if !(too_many || too_large || too_old) {
                 break;
             }
-            self.bytes -= cost(&oldest.message);
+            self.bytes -= oldest.cost();
             self.kept.pop_front();
+            self.first += 1;
         }
         if self.kept.is_empty() {
             self.kept = VecDeque::new();
@@ -94,15 +95,23 @@ impl History {
     }
 
     /// All that is kept, oldest first: age and message.
-    pub fn pasts(&self, now: Instant) -> impl Iterator<Item = (Duration, &Message)> {
-        self.kept.iter().map(move |kept| (now.duration_since(kept.at), &kept.message))
+    pub fn pasts(&self, now: Instant) -> impl Iterator<Item = (Duration, Message)> {
+        self.kept.iter().map(move |kept| (now.duration_since(kept.at), kept.message()))
     }
 
     /// Keeps a message of a topic that comes from elsewhere, where it is as old as this. Older ones come first, the
     /// last one has the topic's offset. Nothing is dropped: the next message of the topic does that.
-    pub fn restore(&mut self, offset: u64, message: Message, at: Instant) {
-        self.bytes += cost(&message);
-        self.kept.push_back(Kept { offset, at, message });
+    pub fn restore(&mut self, offset: u64, message: &Message, at: Instant) {
+        if self.kept.is_empty() {
+            self.first = offset;
+        }
+        if self.kept.len() == self.kept.capacity() {
+            // Room for one where there is none: most topics of very many have few messages.
+            self.kept.reserve_exact(self.kept.len().max(1));
+        }
+        let kept = Kept::new(message, at);
+        self.bytes += kept.cost();
+        self.kept.push_back(kept);
     }
 
     /// Bytes kept, with overhead.
@@ -112,7 +121,7 @@ impl History {
 
     /// Offset of the oldest message kept.
     pub fn oldest(&self) -> Option<u64> {
-        self.kept.front().map(|kept| kept.offset)
+        (!self.kept.is_empty()).then_some(self.first)
     }
 
     /// When the newest message is too old to keep.
@@ -133,15 +142,35 @@ impl History {
         let mut size = 0;
         let messages = self.kept.iter().skip(skip).take_while(|kept| {
             let first = size == 0;
-            size += cost(&kept.message);
+            size += kept.cost();
             first || size <= bytes
         });
-        Found::Messages(messages.map(|kept| kept.message.clone()).collect())
+        Found::Messages(messages.map(Kept::message).collect())
     }
 }
 
-fn cost(message: &Message) -> usize {
-    message.len() + MESSAGE_OVERHEAD
+impl Kept {
+    fn new(message: &Message, at: Instant) -> Self {
+        let mut body = Vec::with_capacity(message.len());
+        body.extend_from_slice(&message.event);
+        body.extend_from_slice(&message.payload);
+        // 255 at most: whoever made the message has checked it.
+        Self { at, body: body.into(), event: message.event.len() as u8, encoding: message.encoding }
+    }
+
+    /// The message, which shares the bytes.
+    fn message(&self) -> Message {
+        let event = usize::from(self.event);
+        Message {
+            encoding: self.encoding,
+            event: self.body.slice(..event),
+            payload: self.body.slice(event..),
+        }
+    }
+
+    fn cost(&self) -> usize {
+        self.body.len() + MESSAGE_OVERHEAD
+    }
 }
 
 #[cfg(test)]
@@ -237,7 +266,7 @@ mod tests {
         let mut history = History::default();
         let mut total = 0;
         for offset in 1..=20 {
-            total += history.push(offset, &message(offset as usize * 100), now, &BOUNDS).1;
+            total += history.push(offset, &message(offset as usize * 100), now, &BOUNDS);
             assert_eq!(usize::try_from(total), Ok(history.bytes()));
         }
         assert_eq!(history.clear(), usize::try_from(total).expect("not negative"));
@@ -248,7 +277,9 @@ mod tests {
         let batch = Bytes::from(vec![b'b'; 100_000]);
         let message =
             Message { encoding: Encoding::Json, event: batch.slice(0..5), payload: batch.slice(10..20) };
-        let (kept, _) = History::default().push(1, &message, Instant::now(), &BOUNDS);
+        let (mut history, now) = (History::default(), Instant::now());
+        history.push(1, &message, now, &BOUNDS);
+        let (_, kept) = history.pasts(now).next().expect("a message");
         assert_eq!(kept, message);
         let range = batch.as_ptr_range();
         assert!(!range.contains(&kept.payload.as_ptr()) && !range.contains(&kept.event.as_ptr()));

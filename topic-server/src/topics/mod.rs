@@ -1,13 +1,18 @@
 //! Topics: [`ownership`] says which may be here, [`table`] finds them, [`entry`] is one of them there, [`state`] holds
-//! its rules, [`history`] what it keeps for those who were away, [`keys`] which publishes came before, `fanout` sends
-//! what they decide to every subscribed gateway. [`moving`] is how a topic comes here with its state, or leaves;
-//! `portable` is that state in pieces.
+//! its rules, [`history`] what it keeps for those who were away, `histories` who gives that up first, [`keys`] which
+//! publishes came before, `accepted` under which offsets; `fanout` sends what they decide to every subscribed gateway.
+//! [`moving`] is how a topic comes here with its state, or leaves; `portable` is that state in pieces. `name` and [`few`]
+//! keep an entry in one piece of memory.
 
+mod accepted;
 pub mod entry;
 pub(crate) mod fanout;
+pub mod few;
+mod histories;
 pub mod history;
 pub mod keys;
 pub mod moving;
+mod name;
 pub mod ownership;
 pub(crate) mod portable;
 pub mod state;

@@ -66,7 +66,7 @@ impl Table {
             }
         }
         // The map has no order; what follows from this must not depend on its hasher.
-        foreign.sort_by(|one, other| one.name.cmp(&other.name));
+        foreign.sort_by(|one, other| one.name[..].cmp(&other.name[..]));
         Some(foreign)
     }
 

@@ -1,7 +1,6 @@
 //! A topic's state on its way to another server: everything that the contract rests on, in pieces (rule H2). Times
 //! travel as durations (rule L7).
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -50,7 +49,7 @@ pub(crate) fn pieces<L: Clone + PartialEq>(
     packer.next().head = Some(head);
     if let Some(history) = topic.history.as_ref().filter(|_| !planted(Fault::ForgetHistory)) {
         for (age, message) in history.pasts(now) {
-            let past = Past { message: message.clone(), age_ms: milliseconds(age) };
+            let past = Past { message, age_ms: milliseconds(age) };
             packer.room(past.cost()).history.push(past);
         }
     }
@@ -65,7 +64,7 @@ pub(crate) fn pieces<L: Clone + PartialEq>(
         let sent = SentWindow {
             gateway: window.gateway,
             last: window.last,
-            accepted: window.accepted.iter().copied().collect(),
+            accepted: window.accepted.iter().collect(),
             idle_ms: milliseconds(now.duration_since(window.used)),
         };
         packer.room(sent.cost()).windows.push(sent);
@@ -175,9 +174,9 @@ impl Arriving {
         if !self.history.is_empty() && first > 0 {
             let mut history = History::default();
             for (offset, past) in (first..).zip(self.history) {
-                history.restore(offset, past.message, ago(now, past.age_ms));
+                history.restore(offset, &past.message, ago(now, past.age_ms));
             }
-            topic.history = Some(Box::new(history));
+            topic.history = Some(history);
         }
         if !self.keys.is_empty() {
             let mut keys = Keys::default();
@@ -190,7 +189,7 @@ impl Arriving {
         let window = |sent: SentWindow| Window {
             gateway: sent.gateway,
             last: sent.last,
-            accepted: VecDeque::from(sent.accepted),
+            accepted: sent.accepted.into_iter().collect(),
             used: ago(now, sent.idle_ms),
         };
         topic.windows = self.windows.into_iter().map(window).collect();

@@ -11,7 +11,7 @@ const BOUNDS: Bounds = Bounds { messages: 100_000, bytes: 64 << 20, age: Duratio
 
 fn order(gateway: Incarnation, number: u64, now: Instant) -> Order<'static> {
     let deadline = now + Duration::from_secs(5);
-    Order { gateway, number, settled_below: 0, resend_epoch: None, deadline, key: None }
+    Order { gateway, number, settled_below: 0, resend_epoch: None, deadline, key: None, rate: None }
 }
 
 /// The same topic, on the other side of the wire.

@@ -1,13 +1,15 @@
 //! One topic's rules: command in, outcome out. No task, no clock, no randomness, no link: time comes in as an
 //! argument, and whoever holds the topic's lock carries the outcome out before letting go of it (rule L4).
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use campanile_process::token_bucket::{Rate, TokenBucket};
 use campanile_proto::ids::WINDOW;
 use campanile_proto::planted::{Fault, planted};
 use campanile_proto::{Epoch, Found, Incarnation, Message, Refusal, Subscription};
 
+use crate::topics::accepted::Accepted;
+use crate::topics::few::Few;
 use crate::topics::history::{Bounds, History};
 use crate::topics::keys::{Keys, Known};
 
@@ -30,12 +32,14 @@ pub struct Topic<L> {
     pub(super) opened_under: u64,
     /// The life that this one goes on from, of which somebody else may hold more (H3).
     pub(super) renewed_from: Option<Epoch>,
-    subscribers: Vec<Subscriber<L>>,
-    pub(super) windows: Vec<Window>,
-    /// `None` where nothing is kept: such topics pay for nothing.
-    pub(super) history: Option<Box<History>>,
+    subscribers: Few<Subscriber<L>>,
+    pub(super) windows: Few<Window>,
+    /// `None` where nothing is kept.
+    pub(super) history: Option<History>,
     /// `None` where no key was ever used.
     pub(super) keys: Option<Box<Keys>>,
+    /// `None` where publishes may come as they like.
+    bucket: Option<Box<TokenBucket>>,
     /// When it was last of use to anybody.
     used: Instant,
     /// Until then more is kept than the bounds say: its gateways are still on their way here (H8).
@@ -66,6 +70,8 @@ pub struct Order<'a> {
     pub deadline: Instant,
     /// Published with this key before, it counts once.
     pub key: Option<&'a [u8]>,
+    /// How often the topic may be published to; `None` for no bound.
+    pub rate: Option<Rate>,
 }
 
 /// What became of a publish.
@@ -84,8 +90,8 @@ pub enum Outcome {
 pub(super) struct Window {
     pub(super) gateway: Incarnation,
     pub(super) last: u64,
-    /// (number, offset), in the order of the numbers.
-    pub(super) accepted: VecDeque<(u64, u64)>,
+    /// Those that were accepted, with their offsets.
+    pub(super) accepted: Accepted,
     pub(super) used: Instant,
 }
 
@@ -97,10 +103,11 @@ impl<L: Clone + PartialEq> Topic<L> {
             offset: 0,
             opened_under,
             renewed_from: None,
-            subscribers: Vec::new(),
-            windows: Vec::new(),
+            subscribers: Few::None,
+            windows: Few::None,
             history: None,
             keys: None,
+            bucket: None,
             used: now,
             settling_until: None,
         }
@@ -116,7 +123,7 @@ impl<L: Clone + PartialEq> Topic<L> {
 
     /// Ends all subscriptions.
     pub fn drop_subscribers(&mut self) {
-        self.subscribers = Vec::new();
+        self.subscribers = Few::None;
     }
 
     /// Its gateways are on their way here, and will want what was published before they came: so much is kept until
@@ -179,9 +186,6 @@ impl<L: Clone + PartialEq> Topic<L> {
             return false;
         };
         self.subscribers.swap_remove(index);
-        if self.subscribers.is_empty() {
-            self.subscribers = Vec::new();
-        }
         self.used = now;
         true
     }
@@ -206,7 +210,7 @@ impl<L: Clone + PartialEq> Topic<L> {
         }
         let mut keys = order.key.map(|key| (self.keys.take().unwrap_or_default(), key));
         let known = keys.as_mut().map_or(Known::New, |(keys, key)| keys.look_up(key, message, now));
-        let outcome = self.in_window(order, known, self.offset + 1, now);
+        let outcome = self.in_window(order, known, now);
         if let Some((mut keys, key)) = keys {
             if let Outcome::Sequenced(offset) = outcome {
                 keys.remember(key, message, offset, now);
@@ -225,17 +229,18 @@ impl<L: Clone + PartialEq> Topic<L> {
         outcome
     }
 
-    /// What the gateway's window says of a publish. An accepted one, or one whose key came before, enters it.
-    fn in_window(&mut self, order: &Order<'_>, known: Known, next: u64, now: Instant) -> Outcome {
-        let window = self.window(order.gateway, now);
+    /// What the gateway's window says of a publish, and then the topic's rate of a new one. An accepted one, or one whose
+    /// key came before, enters the window.
+    fn in_window(&mut self, order: &Order<'_>, known: Known, now: Instant) -> Outcome {
+        let next = self.offset + 1;
+        let index = self.window(order.gateway, now);
+        let window = &mut self.windows[index];
         window.used = now;
-        while window.accepted.front().is_some_and(|(number, _)| *number < order.settled_below) {
-            window.accepted.pop_front();
-        }
+        window.accepted.settle(order.settled_below);
         if order.number <= window.last && !planted(Fault::ForgetNumbers) {
-            return match window.accepted.binary_search_by_key(&order.number, |(number, _)| *number) {
-                Ok(index) => Outcome::Repeated(window.accepted[index].1),
-                Err(_) => Outcome::Refused(Refusal::StaleNumber),
+            return match window.accepted.get(order.number) {
+                Some(offset) => Outcome::Repeated(offset),
+                None => Outcome::Refused(Refusal::StaleNumber),
             };
         }
         if now >= order.deadline && !planted(Fault::RunLate) {
@@ -245,13 +250,17 @@ impl<L: Clone + PartialEq> Topic<L> {
             return Outcome::Refused(Refusal::Overloaded);
         }
         let (offset, outcome) = match known {
+            // What is refused takes no number: the same publish may come again.
+            Known::New if !is_within_rate(&mut self.bucket, order.rate, now) => {
+                return Outcome::Refused(Refusal::RateLimited);
+            }
             Known::New => (next, Outcome::Sequenced(next)),
             Known::Same(first) => (first, Outcome::Repeated(first)),
             Known::Other => return Outcome::Refused(Refusal::KeyReused),
             Known::Full => return Outcome::Refused(Refusal::Overloaded),
         };
         window.last = order.number;
-        window.accepted.push_back((order.number, offset));
+        window.accepted.push(order.number, offset);
         outcome
     }
 
@@ -285,17 +294,22 @@ impl<L: Clone + PartialEq> Topic<L> {
         self.history = None;
     }
 
-    fn window(&mut self, gateway: Incarnation, now: Instant) -> &mut Window {
-        let index = match self.windows.iter().position(|window| window.gateway == gateway) {
+    /// Which window is this gateway's.
+    fn window(&mut self, gateway: Incarnation, now: Instant) -> usize {
+        match self.windows.iter().position(|window| window.gateway == gateway) {
             Some(index) => index,
             None => {
                 self.windows.retain(|window| now.duration_since(window.used) < WINDOW_AGE);
-                self.windows.push(Window { gateway, last: 0, accepted: VecDeque::new(), used: now });
+                self.windows.push(Window { gateway, last: 0, accepted: Accepted::default(), used: now });
                 self.windows.len() - 1
             }
-        };
-        &mut self.windows[index]
+        }
     }
+}
+
+/// Takes a token for a publish. Topics without a bound have no bucket.
+fn is_within_rate(bucket: &mut Option<Box<TokenBucket>>, rate: Option<Rate>, now: Instant) -> bool {
+    rate.is_none_or(|rate| bucket.get_or_insert_default().take(rate, now).is_ok())
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ fn topic() -> (Topic<u32>, Instant) {
 
 fn order(gateway: Incarnation, number: u64, now: Instant) -> Order<'static> {
     let deadline = now + Duration::from_secs(5);
-    Order { gateway, number, settled_below: 0, resend_epoch: None, deadline, key: None }
+    Order { gateway, number, settled_below: 0, resend_epoch: None, deadline, key: None, rate: None }
 }
 
 fn publish(topic: &mut Topic<u32>, order: &Order<'_>, now: Instant) -> Outcome {
@@ -201,4 +201,54 @@ fn a_topic_outlives_its_keys() {
     publish(&mut topic, &keyed, start);
     let short = Duration::from_secs(10);
     assert_eq!(topic.forget_at(short), Some(start + crate::topics::keys::KEY_AGE));
+}
+
+#[test]
+fn a_topic_takes_as_many_publishes_as_its_rate_says_whoever_sends_them() {
+    let (mut topic, start) = topic();
+    let limited = |gateway, number, now| Order {
+        rate: Some(campanile_process::token_bucket::Rate::new(10, 2)),
+        ..order(gateway, number, now)
+    };
+    let refused = Outcome::Refused(Refusal::RateLimited);
+    assert_eq!(publish(&mut topic, &limited(A, 1, start), start), Outcome::Sequenced(1));
+    assert_eq!(publish(&mut topic, &limited(B, 1, start), start), Outcome::Sequenced(2));
+    assert_eq!(publish(&mut topic, &limited(A, 2, start), start), refused);
+    assert_eq!(publish(&mut topic, &limited(B, 2, start), start), refused);
+    assert_eq!(topic.offset(), 2);
+    let later = start + Duration::from_millis(100);
+    // Nothing is kept of what was refused: the same number may come again.
+    assert_eq!(publish(&mut topic, &limited(A, 2, later), later), Outcome::Sequenced(3));
+    assert_eq!(publish(&mut topic, &limited(A, 3, later), later), refused);
+}
+
+/// What was answered before is answered again, whatever the rate, and takes nothing from it.
+#[test]
+fn answers_that_are_given_again_do_not_count() {
+    let (mut topic, start) = topic();
+    let limited = |gateway, number, now| Order {
+        rate: Some(campanile_process::token_bucket::Rate::new(1, 1)),
+        key: Some(b"k"),
+        ..order(gateway, number, now)
+    };
+    assert_eq!(publish(&mut topic, &limited(A, 1, start), start), Outcome::Sequenced(1));
+    for number in 1..100 {
+        let again = Order { resend_epoch: Some(Epoch(7)), ..limited(A, 1, start) };
+        assert_eq!(publish(&mut topic, &again, start), Outcome::Repeated(1), "the same number");
+        assert_eq!(
+            publish(&mut topic, &limited(B, number, start), start),
+            Outcome::Repeated(1),
+            "the same key"
+        );
+    }
+    let later = start + Duration::from_secs(1);
+    let other = Order { key: None, ..limited(A, 2, later) };
+    assert_eq!(publish(&mut topic, &other, later), Outcome::Sequenced(2));
+}
+
+#[test]
+fn a_topic_without_a_bound_has_no_bucket() {
+    let (mut topic, now) = topic();
+    publish(&mut topic, &order(A, 1, now), now);
+    assert!(topic.bucket.is_none());
 }

@@ -1,13 +1,14 @@
 //! All topics of this server. The map finds a topic's entry; the rules run under the entry's own lock, and what
 //! they decide is queued for the links before the lock is let go (rule L4). No map guard leaves this file.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use campanile_process::due::DueQueue;
+use campanile_process::memory::Pressure;
+use campanile_process::token_bucket::Rate;
 use campanile_proto::link::PART_BYTES;
 use campanile_proto::message::Publish;
 use campanile_proto::planted::{Fault, planted};
@@ -21,6 +22,7 @@ use crate::metrics::Metrics;
 pub use crate::topics::entry::Entry;
 use crate::topics::entry::{Inner, Key, Parked, Request, Stage};
 use crate::topics::fanout;
+use crate::topics::histories::Histories;
 use crate::topics::history::Bounds;
 use crate::topics::ownership::{Ownership, Standing};
 use crate::topics::state::{Order, Outcome, Topic};
@@ -34,12 +36,16 @@ pub struct Table {
     /// How much of which topic is kept.
     rules: Arc<ArcSwap<TopicRules>>,
     limits: Limits,
+    /// How often each topic may be published to.
+    publish_rate: Option<Rate>,
+    /// While it is high, nothing new is taken.
+    memory: Pressure,
     /// Topics that may be forgotten at some time; each stands here once at most.
     due: DueQueue<Arc<Entry>>,
     /// Bytes of all histories.
     history: AtomicUsize,
     /// Topics with a history, in the order in which they are asked to give it up; each stands here once at most.
-    histories: Mutex<VecDeque<Arc<Entry>>>,
+    histories: Mutex<Histories>,
     /// Topics that somebody waits for; each stands here once at most.
     pub(super) waited: Mutex<Vec<Arc<Entry>>>,
     /// Something was added to those since anybody looked.
@@ -86,6 +92,8 @@ impl Table {
             metrics,
             rules,
             limits,
+            publish_rate: None,
+            memory: Pressure::default(),
             due: DueQueue::default(),
             history: AtomicUsize::new(0),
             histories: Mutex::default(),
@@ -93,6 +101,12 @@ impl Table {
             news: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         }
+    }
+
+    /// The same, with this rate of publishes per topic, and taking neither publishes nor further topics while memory is
+    /// short.
+    pub fn guarded(self, publish_rate: Option<Rate>, memory: Pressure) -> Self {
+        Self { publish_rate, memory, ..self }
     }
 
     /// Subscribes a link to a topic and answers it, at once or when the topic is here.
@@ -103,7 +117,7 @@ impl Table {
         topic: &[u8],
         now: Instant,
     ) -> Option<Held> {
-        let held = self.with(topic, link, now, |entry, inner, is_here| {
+        let held = self.with(None, topic, link, now, |entry, inner, is_here| {
             inner.forgive(link);
             let replaced = if is_here {
                 self.run_subscribe(inner, link, subscription)
@@ -120,7 +134,7 @@ impl Table {
         match held.flatten() {
             Ok(held) => Some(held),
             Err(reason) => {
-                link.push(FromTopicServer::SubscribeRefused { subscription, reason });
+                self.refuse_subscribe(link, subscription, reason);
                 None
             }
         }
@@ -163,10 +177,27 @@ impl Table {
         late: Duration,
         now: Instant,
     ) {
+        self.publish_to(None, link, gateway, publish, late, now);
+    }
+
+    /// The same, of a link that probably means this entry.
+    pub fn publish_to(
+        &self,
+        known: Option<&Arc<Entry>>,
+        link: &Outbox,
+        gateway: Incarnation,
+        publish: Publish,
+        late: Duration,
+        now: Instant,
+    ) {
         let (slot, number) = (publish.slot, publish.number);
+        // One that comes again may have run before: its answer costs nothing.
+        if self.memory.is_high() && publish.resend_epoch.is_none() {
+            return self.refuse(link, slot, number, Refusal::Overloaded);
+        }
         let deadline = now + publish.time_left.saturating_sub(late);
         let topic = publish.topic.clone();
-        let answered = self.with(&topic, link, now, |entry, inner, is_here| {
+        let answered = self.with(known, &topic, link, now, |entry, inner, is_here| {
             if inner.shuns(link, now) {
                 return Err(Refusal::NotOwner);
             }
@@ -210,6 +241,7 @@ impl Table {
             resend_epoch: *resend_epoch,
             deadline,
             key: key.as_deref(),
+            rate: self.publish_rate,
         };
         let bounds = self.bounds(&entry.name);
         let before = inner.topic.history_bytes();
@@ -295,7 +327,7 @@ impl Table {
 
     /// All topics that are here in some way, in order.
     pub fn names(&self) -> Vec<Box<[u8]>> {
-        let mut names: Vec<_> = self.all().iter().map(|entry| entry.name.clone()).collect();
+        let mut names: Vec<_> = self.all().iter().map(|entry| Box::from(&entry.name[..])).collect();
         names.sort();
         names
     }
@@ -322,30 +354,39 @@ impl Table {
     }
 
     /// Runs a rule under the lock of a topic, with whether the topic is here; if it is not, the rule lets its request
-    /// wait. Creates the topic if the newest ring gives it to this server.
+    /// wait. Creates the topic if the newest ring gives it to this server. `known` is looked at before the table is.
     fn with<T>(
         &self,
+        known: Option<&Arc<Entry>>,
         topic: &[u8],
         asker: &Outbox,
         now: Instant,
         rule: impl FnOnce(&Arc<Entry>, &mut Inner, bool) -> T,
     ) -> Result<T, Refusal> {
+        let mut known = known.filter(|entry| entry.name[..] == *topic);
         loop {
-            let entry = self.find_or_create(topic, now)?;
+            let found;
+            let entry = match known.take() {
+                Some(entry) => entry,
+                None => {
+                    found = self.find_or_create(topic, now)?;
+                    &found
+                }
+            };
             let mut inner = entry.inner.lock();
             if inner.dead {
                 continue;
             }
-            let is_here = self.is_here(&entry, &mut inner, asker, now)?;
+            let is_here = self.is_here(entry, &mut inner, asker, now)?;
             if self.is_draining() {
                 return Err(Refusal::Draining);
             }
             if !is_here && !inner.listed {
                 inner.listed = true;
-                self.waited.lock().push(Arc::clone(&entry));
+                self.waited.lock().push(Arc::clone(entry));
                 self.news.store(true, Ordering::Release);
             }
-            return Ok(rule(&entry, &mut inner, is_here));
+            return Ok(rule(entry, &mut inner, is_here));
         }
     }
 
@@ -445,7 +486,7 @@ impl Table {
     pub(super) fn refuse_parked(&self, parked: Parked, reason: Refusal) {
         match parked.request {
             Request::Subscribe(subscription) => {
-                parked.link.push(FromTopicServer::SubscribeRefused { subscription, reason });
+                self.refuse_subscribe(&parked.link, subscription, reason);
             }
             Request::Publish { publish, .. } => {
                 self.refuse(&parked.link, publish.slot, publish.number, reason);
@@ -463,7 +504,7 @@ impl Table {
         if self.is_draining() {
             return Err(Refusal::Draining);
         }
-        if self.entries.len() >= self.limits.topics {
+        if self.entries.len() >= self.limits.topics || self.memory.is_high() {
             return Err(Refusal::Overloaded);
         }
         Ok(self.create(topic, now))
@@ -538,7 +579,7 @@ impl Table {
         inner.fresh = true;
         if !inner.in_histories && inner.topic.history_bytes() > 0 {
             inner.in_histories = true;
-            self.histories.lock().push_back(Arc::clone(entry));
+            self.histories.lock().push(Arc::clone(entry));
         }
     }
 
@@ -547,12 +588,12 @@ impl Table {
     fn keep_history_bounded(&self) {
         while self.history.load(Ordering::Relaxed) > self.limits.history {
             // Not under the queue's lock: a topic's lock is always taken first.
-            let oldest = self.histories.lock().pop_front();
+            let oldest = self.histories.lock().pop();
             let Some(entry) = oldest else { return };
             let mut inner = entry.inner.lock();
             let bytes = inner.topic.history_bytes();
             if std::mem::take(&mut inner.fresh) && bytes > 0 {
-                self.histories.lock().push_back(Arc::clone(&entry));
+                self.histories.lock().push(Arc::clone(&entry));
                 continue;
             }
             inner.in_histories = false;
@@ -562,6 +603,11 @@ impl Table {
                 self.metrics.histories_evicted.inc();
             }
         }
+    }
+
+    fn refuse_subscribe(&self, link: &Outbox, subscription: Subscription, reason: Refusal) {
+        self.metrics.subscribe_refused(reason);
+        link.push(FromTopicServer::SubscribeRefused { subscription, reason });
     }
 
     pub(super) fn refuse(&self, link: &Outbox, slot: u32, number: u64, reason: Refusal) {

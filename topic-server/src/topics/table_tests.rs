@@ -378,3 +378,49 @@ fn all_histories_together_are_bounded_and_accounted_for() {
 
 #[path = "table_stress_tests.rs"]
 mod stress;
+
+#[test]
+fn while_memory_is_short_nothing_new_is_taken_and_what_is_here_goes_on() {
+    let memory = Pressure::default();
+    let table = table().guarded(None, memory.clone());
+    let (link, now) = (outbox(), Instant::now());
+    let topics = topics_of("ts-a", 2);
+    table.subscribe(&link, number(1, 1), topics[0].as_bytes(), now);
+    table.publish(&link, A, publish(&topics[0], 1), Duration::ZERO, now);
+    assert_eq!(words(&link), ["subscribed 0", "published 1", "deliver 1"]);
+    memory.set(true);
+    let other = outbox();
+    table.publish(&link, A, publish(&topics[0], 2), Duration::ZERO, now);
+    table.subscribe(&other, number(1, 1), topics[0].as_bytes(), now);
+    assert!(table.subscribe(&other, number(2, 1), topics[1].as_bytes(), now).is_none());
+    // One that comes again has been accepted before.
+    let again = Publish { resend_epoch: Some(epoch_of(&table, &topics[0])), ..publish(&topics[0], 1) };
+    table.publish(&link, A, again, Duration::ZERO, now);
+    assert_eq!(words(&link), ["publish refused Overloaded", "published 1"]);
+    assert_eq!(words(&other), ["subscribed 1", "subscribe refused Overloaded"]);
+    assert_eq!(table.len(), 1, "nothing is kept of what was refused");
+    let label = [("reason", "overloaded")];
+    assert_eq!(table.metrics.publishes_refused.get_or_create(&label).get(), 1);
+    assert_eq!(table.metrics.subscribes_refused.get_or_create(&label).get(), 1);
+    memory.set(false);
+    table.publish(&link, A, publish(&topics[0], 3), Duration::ZERO, now);
+    assert!(table.subscribe(&other, number(2, 2), topics[1].as_bytes(), now).is_some());
+    assert_eq!(words(&link), ["published 2", "deliver 2"]);
+}
+
+fn epoch_of(table: &Table, topic: &str) -> Epoch {
+    table.find(topic.as_bytes()).expect("the topic").inner.lock().topic.epoch()
+}
+
+#[test]
+fn each_topic_has_its_own_rate() {
+    let rate = Rate::new(1, 2);
+    let table = table().guarded(Some(rate), Pressure::default());
+    let (link, now) = (outbox(), Instant::now());
+    let topics = topics_of("ts-a", 2);
+    for number in 1..=3 {
+        table.publish(&link, A, publish(&topics[0], number), Duration::ZERO, now);
+    }
+    table.publish(&link, A, publish(&topics[1], 1), Duration::ZERO, now);
+    assert_eq!(words(&link), ["published 1", "published 2", "publish refused RateLimited", "published 1"]);
+}

@@ -11,6 +11,8 @@ use campanile_proto::{Encoding, Found, FromTopicServer, Incarnation, Message, Su
 use campanile_ring_config::{Member, Ring};
 
 use crate::gateways::outbox::Outbox;
+use crate::topics::table::Limits;
+use crate::topics::{Ownership, Table};
 
 pub(crate) const A: Incarnation = Incarnation(0xa);
 pub(crate) const B: Incarnation = Incarnation(0xb);
@@ -24,6 +26,12 @@ pub(crate) fn place(name: &str) -> Place {
 /// A ring of these members, each where [`place`] says.
 pub(crate) fn ring(version: u64, names: &[&str]) -> Arc<Ring> {
     ring_at(version, &names.iter().map(|name| place(name)).collect::<Vec<_>>())
+}
+
+/// The table of a ring's only member.
+pub(crate) fn lone_table() -> Table {
+    let ownership = Arc::new(Ownership::new("ts-a".to_owned(), ring(1, &["ts-a"])));
+    Table::new(ownership, Arc::default(), Arc::default(), Limits { topics: 10_000, history: 1 << 20 })
 }
 
 /// A ring of these members.

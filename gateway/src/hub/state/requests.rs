@@ -21,9 +21,17 @@ impl Topic {
         effects: &mut Vec<Effect>,
     ) {
         self.subscription = None;
-        self.binding.part(pause);
+        self.binding.part(self.spread(pause));
         self.publishes.recall();
         self.bind(now, routes, effects);
+    }
+
+    /// Between half of a pause and all of it, other for each topic and each attempt: topics that were refused together
+    /// do not ask again together.
+    fn spread(&self, pause: Duration) -> Duration {
+        let mixed = self.slot.wrapping_mul(0x9e37_79b9) ^ self.generation.wrapping_mul(0x85eb_ca6b);
+        let part = mixed.wrapping_mul(0xc2b2_ae35) >> 16;
+        pause / 2 + pause / 2 * part / 0xffff
     }
 
     pub(super) fn leave_if_done(&mut self, now: Instant, routes: &dyn Routes, effects: &mut Vec<Effect>) {

@@ -194,3 +194,31 @@ fn with_variables() {
         ]
     );
 }
+
+static RATES: &[Setting] = &[
+    Setting { name: "rate", value: "N", kind: Kind::Count { min: 1, max: 100 }, default: "", help: "Rate" },
+    Setting { name: "burst", value: "N", kind: Kind::Count { min: 1, max: 100 }, default: "", help: "Burst" },
+];
+
+fn rate(words: &[&str]) -> (Option<Rate>, Vec<String>) {
+    let matches = arguments(clap::Command::new("x"), RATES)
+        .get_matches_from(["x"].into_iter().chain(words.iter().copied()));
+    let mut resolver = Resolver::new(&matches, &[RATES], None);
+    let rate = resolver.rate_if_given("rate", "burst");
+    let faults = resolver.finish().err();
+    (rate, faults.into_iter().flat_map(|faults| faults.0).map(|fault| fault.to_string()).collect())
+}
+
+#[test]
+fn a_rate_may_stay_unset_and_its_burst_is_a_second_of_it() {
+    assert_eq!(rate(&[]), (None, vec![]));
+    assert_eq!(rate(&["--rate", "7"]), (Some(Rate::new(7, 7)), vec![]));
+    assert_eq!(rate(&["--rate", "7", "--burst", "3"]), (Some(Rate::new(7, 3)), vec![]));
+}
+
+#[test]
+fn a_burst_alone_and_a_rate_of_zero_are_faults() {
+    assert_eq!(rate(&["--burst", "3"]).1, ["--burst: does nothing without --rate; give both or neither"]);
+    assert_eq!(rate(&["--rate", "0"]).1, ["--rate: 0 is out of bounds; give 1 to 100"]);
+    assert_eq!(rate(&["--rate", "0", "--burst", "3"]).1.len(), 1, "one mistake is one fault");
+}

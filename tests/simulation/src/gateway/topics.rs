@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use campanile_gateway::client::direct::Touched;
 use campanile_gateway::client::outbox::{ChannelId, Outbox, Tag};
 use campanile_gateway::hub::codec::Codec;
 use campanile_gateway::hub::fanout::fan_out;
@@ -135,7 +136,7 @@ impl Gateway {
             FromTopicServer::Deliver { subscription, offset, message } => {
                 self.at(subscription.slot, |topic, name, _, effects| {
                     if topic.deliver(subscription, offset, &message, link, effects) == Delivery::FanOut {
-                        fan_out(name, topic.listeners(), &message, offset);
+                        fan_out(name, topic.listeners(), &message, offset, &mut Touched::default());
                     }
                 });
             }
