@@ -21,7 +21,7 @@ const FIGURES = [
 /** The generator's arguments, without the server. */
 export function generatorArguments(topics, { seconds, quick }) {
   const time = quick ? ["--seconds", "1", "--warm-up", "0.3"] : ["--seconds", String(seconds), "--warm-up", "2"];
-  return ["topics", "--topics", String(topics), "--name", "ts-0", "--in-flight", "256", ...time];
+  return ["topics", "--topics", String(topics), "--name", "ts-0", "--in-flight", "16", ...time];
 }
 
 /** Of this many topics, what a report says. */

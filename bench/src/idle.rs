@@ -31,6 +31,12 @@ pub(crate) fn command() -> Command {
             "",
             "Topics that the connections share evenly [default: one for each connection]",
         ))
+        .arg(option(
+            "heartbeat-seconds",
+            "S",
+            "30",
+            "Seconds between the heartbeats of a connection (0.1 to 86400)",
+        ))
         .arg(seconds("30"))
 }
 
@@ -38,6 +44,7 @@ pub(crate) fn command() -> Command {
 pub(crate) struct Settings {
     connections: usize,
     topics: usize,
+    heartbeat: Duration,
     seconds: Duration,
 }
 
@@ -47,6 +54,7 @@ impl Settings {
         Self {
             connections,
             topics: reader.optional("topics", 1..=1_000_000).unwrap_or(connections),
+            heartbeat: reader.duration("heartbeat-seconds", 0.1..=86_400.0),
             seconds: reader.duration("seconds", 0.1..=86_400.0),
         }
     }
@@ -62,7 +70,7 @@ struct Shared {
 }
 
 pub(crate) async fn run(settings: &Settings, common: &Common, stop: &Stop) -> Result<Report, Failure> {
-    let &Settings { connections: count, topics, seconds } = settings;
+    let &Settings { connections: count, topics, heartbeat, seconds } = settings;
     reserve_files(count)?;
     let connector = connector(common, count, 0).await?;
     let before = process_stats::read(&common.pids);
@@ -77,7 +85,7 @@ pub(crate) async fn run(settings: &Settings, common: &Common, stop: &Stop) -> Re
     let mut tasks = JoinSet::new();
     for ((number, channel), connection) in channels.into_iter().enumerate().zip(connections) {
         let id = format!("connection {number} at {}", connector.label(number));
-        let holder = Holder { id, channel, shared: shared.clone(), deadline: common.deadline };
+        let holder = Holder { id, channel, shared: shared.clone(), deadline: common.deadline, heartbeat };
         tasks.spawn_local(holder.hold(connection, number, count));
     }
     let joined = process_stats::read(&common.pids);
@@ -97,6 +105,7 @@ pub(crate) async fn run(settings: &Settings, common: &Common, stop: &Stop) -> Re
     report.setting("protocol", common.protocol.name());
     report.setting("connections", count);
     report.setting("topics", topics);
+    report.setting("heartbeat_seconds", heartbeat.as_secs_f64());
     report.setting("seconds", seconds.as_secs_f64());
     report.setting("gateways", common.urls.len());
     if stop.wanted() {
@@ -153,6 +162,7 @@ struct Holder {
     channel: Channel,
     shared: Rc<Shared>,
     deadline: Duration,
+    heartbeat: Duration,
 }
 
 impl Holder {
@@ -181,7 +191,7 @@ impl Holder {
         total: usize,
     ) -> Result<(), Lost> {
         let shared = &self.shared;
-        let mut beat = heartbeats(number, total);
+        let mut beat = heartbeats(number, total, self.heartbeat);
         let mut beats = 0;
         let closing = shared.closing.notified();
         tokio::pin!(closing);

@@ -6,8 +6,8 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::arguments::Pace;
 
-/// How often a connection says that it lives; a gateway closes after 60 s of silence.
-const HEARTBEAT: Duration = Duration::from_secs(25);
+/// How often a connection says that it lives, as phoenix.js does; a gateway closes after 60 s of silence.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// When one publisher publishes.
 #[derive(Debug)]
@@ -61,9 +61,9 @@ impl Schedule {
 }
 
 /// A timer for heartbeats; connection `number` of `total` beats at its own time.
-pub(crate) fn heartbeats(number: usize, total: usize) -> Interval {
-    let share = HEARTBEAT.mul_f64((number + 1) as f64 / total.max(1) as f64);
-    let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + share, HEARTBEAT);
+pub(crate) fn heartbeats(number: usize, total: usize, every: Duration) -> Interval {
+    let share = every.mul_f64((number + 1) as f64 / total.max(1) as f64);
+    let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + share, every);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     interval
 }

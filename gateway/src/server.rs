@@ -34,7 +34,7 @@ use crate::upstream::link::{self, Identity};
 use crate::upstream::links::Upstream;
 use crate::upstream::{Links, MemberState};
 
-/// How often deadlines and lingering topics are looked at: joins and publishes are answered at most so much late.
+/// The shortest time between two looks for topics that are due.
 const TICK: Duration = Duration::from_millis(20);
 
 /// How often it is looked which members are in use and in sight.
@@ -203,16 +203,17 @@ async fn phoenix_socket(State(web): State<Arc<Web>>, mut request: Request<Body>)
 }
 
 async fn tick(hub: Arc<Hub>, links: Arc<Links>) {
-    let mut interval = tokio::time::interval(TICK);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut checked = Instant::now();
+    let mut check = Instant::now() + MEMBERS_CHECK;
     loop {
-        interval.tick().await;
-        hub.tick(Instant::now());
-        if checked.elapsed() >= MEMBERS_CHECK {
-            checked = Instant::now();
+        // What falls due together is done together.
+        tokio::time::sleep(TICK).await;
+        hub.wait_for_due(check).await;
+        let now = Instant::now();
+        hub.tick(now);
+        if now >= check {
+            check = now + MEMBERS_CHECK;
             links.let_go(|member| hub.uses(member));
-            links.look_around(checked);
+            links.look_around(now);
         }
     }
 }

@@ -1,15 +1,18 @@
-//! Things that fall due, soonest first. One lock, no task: whoever owns the queue asks it now and then.
+//! Things that fall due, soonest first. One lock, no task: whoever owns the queue waits for it, or asks now and then.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 /// A queue of things with the time at which each is due. Equal times keep their order.
 #[derive(Debug)]
 pub struct DueQueue<T> {
     inner: Mutex<Inner<T>>,
+    /// Something is due sooner than all before.
+    sooner: Notify,
 }
 
 #[derive(Debug)]
@@ -27,7 +30,7 @@ struct Due<T> {
 
 impl<T> Default for DueQueue<T> {
     fn default() -> Self {
-        Self { inner: Mutex::new(Inner { heap: BinaryHeap::new(), count: 0 }) }
+        Self { inner: Mutex::new(Inner { heap: BinaryHeap::new(), count: 0 }), sooner: Notify::new() }
     }
 }
 
@@ -37,7 +40,25 @@ impl<T> DueQueue<T> {
         let mut inner = self.inner.lock();
         let order = inner.count;
         inner.count += 1;
+        let is_soonest = inner.heap.peek().is_none_or(|soonest| at < soonest.at);
         inner.heap.push(Due { at, order, thing });
+        drop(inner);
+        if is_soonest {
+            self.sooner.notify_one();
+        }
+    }
+
+    /// Waits until something is due, or until `last`. For one task.
+    pub async fn wait(&self, last: Instant) {
+        loop {
+            let soonest = self.inner.lock().heap.peek().map(|soonest| soonest.at);
+            let at = soonest.map_or(last, |soonest| soonest.min(last));
+            // A notice that comes between the look and the wait is kept.
+            tokio::select! {
+                () = tokio::time::sleep_until(at.into()) => return,
+                () = self.sooner.notified() => {}
+            }
+        }
     }
 
     /// Takes the soonest thing, if it is due by `now`.

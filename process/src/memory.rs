@@ -18,6 +18,9 @@ mod usage;
 /// How often the memory is looked at.
 pub const LOOK: Duration = Duration::from_millis(250);
 
+/// The same while not even half of the watermark is in use.
+const CALM_LOOK: Duration = Duration::from_secs(1);
+
 /// Looking may take one part of the time in so many.
 const REST: u32 = 20;
 
@@ -131,9 +134,10 @@ impl MemoryGuard {
                 return;
             };
             self.look(bytes);
+            let pause = if bytes < low / 2 { CALM_LOOK } else { LOOK };
             tokio::select! {
                 () = end.cancelled() => return,
-                () = tokio::time::sleep(LOOK.max(start.elapsed() * REST)) => {}
+                () = tokio::time::sleep(pause.max(start.elapsed() * REST)) => {}
             }
         }
     }

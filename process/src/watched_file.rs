@@ -4,10 +4,11 @@
 //! watch on the old. A poll stands behind it, for file systems that report nothing and links that lead elsewhere.
 //! What is found counts only when two looks in a row see the same, so that nobody gets half of a file.
 
+use std::fs::Metadata;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -22,6 +23,9 @@ const SETTLE: Duration = Duration::from_millis(100);
 
 /// The time between looks when nothing is reported.
 const POLL: Duration = Duration::from_millis(500);
+
+/// Clocks of file systems tick at least so often.
+const COARSE: Duration = Duration::from_secs(3);
 
 /// A file whose settled changes are reported. Dropping it ends the watch.
 #[derive(Debug)]
@@ -67,9 +71,20 @@ enum Look {
     Failed(ErrorKind, String),
 }
 
+/// What a file system says of a file that stays what it is. Reading it would be an event for all who watch the folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stamp {
+    changed: Option<SystemTime>,
+    length: u64,
+    #[cfg(unix)]
+    inode: (u64, u64, i64, i64),
+}
+
 struct Follower {
     path: PathBuf,
     reported: Look,
+    /// That of the file in which `reported` was read, if it will change with the next edit.
+    stamp: Option<Stamp>,
     reload: watch::Receiver<u64>,
     stirred: Arc<Notify>,
     watcher: Option<RecommendedWatcher>,
@@ -80,7 +95,7 @@ impl Follower {
         reload.mark_unchanged();
         let stirred = Arc::new(Notify::new());
         let watcher = watch_folder(&path, &stirred);
-        Follower { path, reported: Look::Text(seen), reload, stirred, watcher }
+        Follower { path, reported: Look::Text(seen), stamp: None, reload, stirred, watcher }
     }
 
     async fn run(mut self, sender: mpsc::Sender<io::Result<String>>) {
@@ -97,25 +112,41 @@ impl Follower {
     }
 
     /// What two looks in a row agree on. What was reported already needs no second look.
-    async fn settled(&self) -> Look {
-        let mut last = self.look().await;
+    async fn settled(&mut self) -> Look {
+        let (mut last, mut stamp) = self.look().await;
         while last != self.reported {
             sleep(SETTLE).await;
-            let next = self.look().await;
+            let (next, next_stamp) = self.look().await;
+            stamp = next_stamp;
             if next == last {
                 break;
             }
             last = next;
         }
+        self.stamp = stamp;
         last
     }
 
-    async fn look(&self) -> Look {
-        let path = self.path.clone();
-        match spawn_blocking(move || read_plain(&path)).await {
-            Ok(Ok(text)) => Look::Text(text),
-            Ok(Err(error)) => Look::Failed(error.kind(), error.to_string()),
-            Err(error) => Look::Failed(ErrorKind::Other, error.to_string()),
+    /// What the file holds, and its stamp.
+    async fn look(&self) -> (Look, Option<Stamp>) {
+        let (path, known) = (self.path.clone(), self.stamp.clone());
+        let read = move || {
+            let metadata = std::fs::metadata(&path)?;
+            let stamp = Stamp::of(&metadata);
+            if known.is_some() && stamp == known {
+                return Ok((None, stamp));
+            }
+            read_plain(&path, &metadata).map(|text| (Some(text), stamp))
+        };
+        let failed = |kind, text| (Look::Failed(kind, text), None);
+        match spawn_blocking(read).await {
+            Ok(Ok((Some(text), stamp))) => (Look::Text(text), stamp),
+            Ok(Ok((None, stamp))) => (self.reported.clone(), stamp),
+            Ok(Err(error)) => {
+                let error: io::Error = error;
+                failed(error.kind(), error.to_string())
+            }
+            Err(error) => failed(ErrorKind::Other, error.to_string()),
         }
     }
 
@@ -134,6 +165,7 @@ impl Follower {
         // Nothing is lost when an arm is dropped: a look follows in any case.
         tokio::select! {
             () = reload => {
+                self.stamp = None;
                 if let Look::Failed(..) = self.reported {
                     // No look finds this, so the next one is reported if it failed again.
                     self.reported = Look::Failed(ErrorKind::Other, String::new());
@@ -174,9 +206,27 @@ fn may_change_content(kind: EventKind) -> bool {
     !matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
 }
 
+impl Stamp {
+    /// None if an edit that follows at once could leave it as it is: clocks of file systems are coarse.
+    fn of(metadata: &Metadata) -> Option<Self> {
+        let changed = metadata.modified().ok();
+        let age = |at: SystemTime| SystemTime::now().duration_since(at).ok();
+        changed.and_then(age).filter(|age| *age > COARSE)?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let inode = (metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec());
+            Some(Self { changed, length: metadata.len(), inode })
+        }
+        // Elsewhere nothing tells a file that was put in its place with its old time.
+        #[cfg(not(unix))]
+        None
+    }
+}
+
 /// A pipe or a device could keep its reader for ever.
-fn read_plain(path: &Path) -> io::Result<String> {
-    if !std::fs::metadata(path)?.is_file() {
+fn read_plain(path: &Path, metadata: &Metadata) -> io::Result<String> {
+    if !metadata.is_file() {
         return Err(io::Error::new(ErrorKind::InvalidInput, "this is not a plain file"));
     }
     read_text(path)

@@ -7,7 +7,7 @@ use super::member::Member;
 use super::shared::Shared;
 use crate::client::{Connection, Lost, Received};
 use crate::pacer::Pacer;
-use crate::schedule::{Schedule, heartbeats};
+use crate::schedule::{HEARTBEAT, Schedule, heartbeats};
 
 /// Publishes sent before the publisher looks at what came in.
 const BURST: usize = 64;
@@ -19,7 +19,7 @@ pub(crate) async fn subscribe(
     shared: Rc<Shared>,
     total: usize,
 ) {
-    let mut beat = heartbeats(member.number, total);
+    let mut beat = heartbeats(member.number, total, HEARTBEAT);
     let mut beats = 0;
     let closing = shared.closing.notified();
     tokio::pin!(closing);
@@ -63,7 +63,7 @@ pub(crate) async fn publish(
             return member.lost(&Lost(format!("no timer for the publisher: {error}")));
         }
     };
-    let mut beat = heartbeats(member.number, total);
+    let mut beat = heartbeats(member.number, total, HEARTBEAT);
     let mut beats = 0;
     let closing = shared.closing.notified();
     tokio::pin!(closing);

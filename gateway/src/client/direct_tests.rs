@@ -30,7 +30,7 @@ struct Counting {
 }
 
 fn event(tag: &Tag, _: Encoding, body: &Bytes, wire: &mut Wire) {
-    wire.frame_shared(Opcode::Text, &[&tag.text], body);
+    wire.frame_shared(Opcode::Text, &[tag.text()], body);
 }
 
 impl Front for Counting {
@@ -79,7 +79,7 @@ async fn connected(limit: usize) -> (Outbox, Arc<AtomicUsize>, WebSocketStream<T
 }
 
 fn numbered(pusher: usize, number: usize, filler: usize) -> Item {
-    let tag = Arc::new(Tag { text: format!("{pusher} ").into_bytes().into(), binary: Box::default() });
+    let tag = Tag::new(format!("{pusher} ").as_bytes(), &[]);
     let body = format!("{number} {}", "x".repeat(filler));
     Item::Event { tag, encoding: Encoding::Json, body: body.into() }
 }

@@ -102,17 +102,33 @@ pub struct Resumed {
 /// A front's own part of every frame to one channel, in the two forms that it may need.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tag {
+    /// Both in one piece: there is a tag for every channel.
+    both: Box<[u8]>,
+    text: usize,
+}
+
+impl Tag {
+    /// What goes into text frames, and what into binary ones.
+    pub fn new(text: &[u8], binary: &[u8]) -> Arc<Self> {
+        Arc::new(Self { both: [text, binary].concat().into(), text: text.len() })
+    }
+
     /// For text frames.
-    pub text: Box<[u8]>,
+    pub fn text(&self) -> &[u8] {
+        self.both.get(..self.text).unwrap_or_default()
+    }
+
     /// For binary frames.
-    pub binary: Box<[u8]>,
+    pub fn binary(&self) -> &[u8] {
+        self.both.get(self.text..).unwrap_or_default()
+    }
 }
 
 impl Item {
     fn cost(&self) -> usize {
         ITEM_OVERHEAD
             + match self {
-                Self::Event { tag, body, .. } => tag.text.len() + body.len(),
+                Self::Event { tag, body, .. } => tag.text + body.len(),
                 Self::Frame(bytes) => bytes.len(),
                 _ => 0,
             }

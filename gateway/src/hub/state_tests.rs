@@ -73,7 +73,7 @@ fn listener(id: u64) -> Listener {
         channel: ChannelId(id as u32),
         client: Outbox::new(1 << 20),
         codec: &NoCodec,
-        tag: Arc::new(Tag { text: Box::from(id.to_be_bytes()), binary: Box::default() }),
+        tag: Tag::new(&id.to_be_bytes(), &[]),
     }
 }
 
@@ -89,7 +89,7 @@ fn message(epoch: Epoch, offset: u64) -> Message {
 /// Whose event this is, its epoch and its offset.
 fn read_event(tag: &Tag, body: &Bytes) -> (u64, Epoch, u64) {
     let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().expect("8 bytes"));
-    (number(&tag.text), Epoch(number(&body[..8])), number(&body[8..]))
+    (number(tag.text()), Epoch(number(&body[..8])), number(&body[8..]))
 }
 
 fn pending(number: u64, deadline: Instant, budget: &Arc<Budget>) -> Arc<Pending> {

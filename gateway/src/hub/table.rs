@@ -237,6 +237,11 @@ impl Hub {
         })
     }
 
+    /// Waits until a topic is due, or until `last`. For one task.
+    pub(crate) async fn wait_for_due(&self, last: Instant) {
+        self.due.wait(last).await;
+    }
+
     /// Wakes the topics that are due.
     pub fn tick(&self, now: Instant) {
         while let Some((at, cell)) = self.due.pop(now) {

@@ -38,7 +38,7 @@ fn codec(index: usize) -> &'static Counting {
 }
 
 fn tag(text: &str) -> Arc<Tag> {
-    Arc::new(Tag { text: text.as_bytes().into(), binary: Box::default() })
+    Tag::new(text.as_bytes(), &[])
 }
 
 fn message() -> Message {
@@ -155,7 +155,7 @@ fn a_message_is_encoded_once_for_each_codec_and_given_to_all_listeners() {
     world.deliver(subscription, 5);
     let items = take(&one);
     let tags = items.iter().map(|item| match item {
-        Item::Event { tag, .. } => String::from_utf8_lossy(&tag.text).into_owned(),
+        Item::Event { tag, .. } => String::from_utf8_lossy(tag.text()).into_owned(),
         item => panic!("{item:?}"),
     });
     let mut tags: Vec<_> = tags.collect();

@@ -9,6 +9,7 @@ use campanile_proto::{Encoding, Epoch, Message};
 
 use crate::client::outbox::{ChannelId, Resumed};
 use crate::hub::reason::Reason;
+use crate::phoenix::by_channel::ByChannel;
 use crate::phoenix::frame::{Frame, Name, Payload, Ref};
 use crate::phoenix::position::{self, Wanted};
 use crate::phoenix::publish;
@@ -115,8 +116,7 @@ pub struct Limits {
 pub struct Channels {
     limits: Limits,
     by_topic: HashMap<Box<str>, ChannelId>,
-    /// Boxed: most sessions have one or two, and an empty place in the map should cost little.
-    channels: HashMap<ChannelId, Box<Channel>>,
+    channels: ByChannel<Box<Channel>>,
     next: u32,
 }
 
@@ -146,7 +146,7 @@ struct Joining {
 impl Channels {
     /// No channels.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, by_topic: HashMap::new(), channels: HashMap::new(), next: 0 }
+        Self { limits, by_topic: HashMap::new(), channels: ByChannel::default(), next: 0 }
     }
 
     /// A frame of the client. `is_open` says whether the config lets a topic be joined.
@@ -155,7 +155,7 @@ impl Channels {
             return effects.push(reply(Ref::Null, frame, Response::Ok));
         }
         let id = frame.topic.text().and_then(|topic| self.by_topic.get(topic)).copied();
-        match id.and_then(|id| Some((id, self.channels.get_mut(&id)?))) {
+        match id.and_then(|id| Some((id, self.channels.get_mut(id)?))) {
             Some((_, channel)) if channel.must_hold(&frame) => channel.hold(frame, effects),
             Some((id, _)) => self.on_channel(id, frame, is_open, effects),
             None => self.without_channel(frame, is_open, effects),
@@ -170,7 +170,7 @@ impl Channels {
         resumed: Option<Resumed>,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(channel) = self.channels.get_mut(&id) else {
+        let Some(channel) = self.channels.get_mut(id) else {
             return;
         };
         let Some(Joining { reference, replaced }) = channel.joining.take() else {
@@ -216,7 +216,7 @@ impl Channels {
         result: Result<u64, Reason>,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(channel) = self.channels.get_mut(&id) else {
+        let Some(channel) = self.channels.get_mut(id) else {
             return;
         };
         channel.unanswered = channel.unanswered.saturating_sub(1);
@@ -238,7 +238,7 @@ impl Channels {
         rejoin: impl FnOnce(&str) -> bool,
         effects: &mut Vec<Effect>,
     ) -> VecDeque<Frame> {
-        let Some(channel) = self.channels.get(&id) else {
+        let Some(channel) = self.channels.get(id) else {
             return VecDeque::new();
         };
         let topic = channel.topic();
@@ -258,7 +258,7 @@ impl Channels {
 
     /// Runs the frames that waited for a join or for answers, as far as they need not wait any longer.
     pub fn resume(&mut self, id: ChannelId, is_open: impl Fn(&str) -> bool, effects: &mut Vec<Effect>) {
-        while let Some(channel) = self.channels.get_mut(&id)
+        while let Some(channel) = self.channels.get_mut(id)
             && channel.joining.is_none()
             && channel.held.front().is_some_and(|frame| !channel.must_wait(frame))
             && let Some(frame) = channel.held.pop_front()
@@ -266,7 +266,7 @@ impl Channels {
             channel.held_bytes -= frame.size();
             let mut rest = std::mem::take(&mut channel.held);
             self.on_channel(id, frame, &is_open, effects);
-            match self.channels.get_mut(&id) {
+            match self.channels.get_mut(id) {
                 Some(channel) => channel.held = rest,
                 // Left, or replaced by a join: what waited belongs to the topic, not to the channel.
                 None => {
@@ -280,7 +280,7 @@ impl Channels {
 
     /// The ids of all channels.
     pub fn ids(&self) -> impl Iterator<Item = ChannelId> + '_ {
-        self.channels.keys().copied()
+        self.channels.keys()
     }
 
     fn on_channel(
@@ -290,7 +290,7 @@ impl Channels {
         is_open: impl Fn(&str) -> bool,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(channel) = self.channels.get_mut(&id) else {
+        let Some(channel) = self.channels.get_mut(id) else {
             return;
         };
         match frame.event.text() {
@@ -375,7 +375,7 @@ impl Channels {
     }
 
     fn remove(&mut self, id: ChannelId) -> Option<Box<Channel>> {
-        let channel = self.channels.remove(&id)?;
+        let channel = self.channels.remove(id)?;
         if self.by_topic.get(&channel.topic) == Some(&id) {
             self.by_topic.remove(&channel.topic);
         }

@@ -674,7 +674,7 @@ fn at_most_64_kib_wait() {
         "a small one has room"
     );
     assert_eq!(world.confirm(0).len(), 1 + 3);
-    assert_eq!(world.channels.channels[&ChannelId(0)].held_bytes, 0, "the room is given back");
+    assert_eq!(world.channels.channels.get(ChannelId(0)).unwrap().held_bytes, 0, "the room is given back");
 }
 
 /// A client tells the answer to its join by the join_ref that it sent.
@@ -851,9 +851,10 @@ impl Walk {
         assert!(ids.iter().eq(self.places.keys()), "one place in the hub for each channel");
         assert_eq!(channels.by_topic.len(), channels.channels.len());
         for (topic, id) in &channels.by_topic {
-            assert_eq!(&channels.channels[id].topic, topic);
+            assert_eq!(&channels.channels.get(*id).unwrap().topic, topic);
         }
-        for (id, channel) in &channels.channels {
+        for id in channels.channels.keys() {
+            let channel = channels.channels.get(id).unwrap();
             assert_eq!(channel.joining.is_none(), self.places[&id.0]);
             let unanswered = self.publishes.iter().filter(|(of, _)| *of == id.0).count();
             assert_eq!(channel.unanswered, unanswered);

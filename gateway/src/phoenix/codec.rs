@@ -40,19 +40,19 @@ pub fn tag(join_ref: &Ref) -> Arc<Tag> {
     let mut text = vec![b'['];
     join_ref.write(&mut text);
     text.push(b',');
-    Arc::new(Tag { text: text.into(), binary: join_ref.binary().into() })
+    Tag::new(&text, join_ref.binary())
 }
 
 /// Writes an event to one client.
 pub fn write_event(version: Version, tag: &Tag, encoding: Encoding, body: &Bytes, wire: &mut Wire) {
     match (version, encoding) {
         (Version::V1, _) => wire.frame_shared(Opcode::Text, &[], body),
-        (Version::V2, Encoding::Json) => wire.frame_shared(Opcode::Text, &[&tag.text], body),
+        (Version::V2, Encoding::Json) => wire.frame_shared(Opcode::Text, &[tag.text()], body),
         (Version::V2, Encoding::Binary) => {
             // The lengths of topic and event come first in the body, the join_ref belongs behind them.
             let (lengths, rest) = body.split_at(2);
-            let head = [0, tag.binary.len() as u8, lengths[0], lengths[1]];
-            wire.frame_shared(Opcode::Binary, &[&head, &tag.binary], &body.slice_ref(rest));
+            let head = [0, tag.binary().len() as u8, lengths[0], lengths[1]];
+            wire.frame_shared(Opcode::Binary, &[&head, tag.binary()], &body.slice_ref(rest));
         }
     }
 }

@@ -1,6 +1,5 @@
 //! A Phoenix session: frames in, the channel rules, and their effects carried out on the hub and the client.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,6 +21,7 @@ use crate::hub::publish::{Origin, Post};
 use crate::hub::reason::{Published, Reason};
 use crate::hub::{Hub, Joined};
 use crate::metrics::Metrics;
+use crate::phoenix::by_channel::ByChannel;
 use crate::phoenix::channel::{Channels, Effect, Limits, Response};
 use crate::phoenix::codec;
 use crate::phoenix::frame::{Frame, Ref, Version, read_binary, read_text, write_frame, write_reply};
@@ -49,7 +49,7 @@ pub(crate) struct Session {
     outbox: Outbox,
     channels: Channels,
     /// The channels' places in the hub.
-    places: HashMap<ChannelId, Joined>,
+    places: ByChannel<Joined>,
     /// Publishes without an answer: by token, the channel and the ref of the frame.
     publishes: Slab<(ChannelId, Ref)>,
     bucket: TokenBucket,
@@ -67,7 +67,15 @@ impl Session {
     pub(crate) fn new(version: Version, shared: Arc<Shared>, outbox: Outbox) -> Self {
         let channels = Channels::new(shared.limits);
         let bucket = TokenBucket::default();
-        Self { version, shared, outbox, channels, places: HashMap::new(), publishes: Slab::new(), bucket }
+        Self {
+            version,
+            shared,
+            outbox,
+            channels,
+            places: ByChannel::default(),
+            publishes: Slab::new(),
+            bucket,
+        }
     }
 
     fn receive(&mut self, frame: Frame) {
@@ -150,7 +158,7 @@ impl Session {
             // What waited for the answer may go on.
             return self.resume(channel);
         }
-        if let Some(place) = self.places.get(&channel) {
+        if let Some(place) = self.places.get(channel) {
             let token = self.publishes.insert((channel, reference)) as u32;
             let origin = Origin { outbox: self.outbox.clone(), token };
             self.shared.hub.publish(place, Post { message, key, origin });
@@ -165,7 +173,7 @@ impl Session {
     }
 
     fn leave(&mut self, channel: ChannelId) {
-        if let Some(place) = self.places.remove(&channel) {
+        if let Some(place) = self.places.remove(channel) {
             self.shared.hub.leave(&place);
             self.shared.metrics.channels.dec();
         }
@@ -227,7 +235,7 @@ impl Front for Session {
                 self.resume(channel);
             }
             Item::Step { channel } => {
-                if let Some(place) = self.places.get(&channel) {
+                if let Some(place) = self.places.get(channel) {
                     self.shared.hub.step(place);
                 }
             }
@@ -264,7 +272,7 @@ impl Front for Session {
     }
 
     fn ended(&mut self) {
-        for (_, place) in self.places.drain() {
+        for place in self.places.drain() {
             self.shared.hub.leave(&place);
             self.shared.metrics.channels.dec();
         }

@@ -182,13 +182,7 @@ async fn only_two_equal_looks_in_a_row_count() {
     let folder = Folder::new();
     let path = folder.path("file");
     fs::write(&path, "half").unwrap();
-    let follower = Follower {
-        path: path.clone(),
-        reported: Look::Text("old".into()),
-        reload: watch::channel(0).1,
-        stirred: Arc::default(),
-        watcher: None,
-    };
+    let mut follower = unwatched(&path, "old");
     let writer = async {
         sleep(SETTLE / 2).await;
         fs::write(&path, "half and more").unwrap();
@@ -199,6 +193,42 @@ async fn only_two_equal_looks_in_a_row_count() {
     let (look, ()) = tokio::join!(follower.settled(), writer);
     assert_eq!(look, Look::Text("whole".into()));
     assert!(start.elapsed() >= SETTLE * 3, "{:?}", start.elapsed());
+}
+
+fn unwatched(path: &Path, seen: &str) -> Follower {
+    Follower {
+        path: path.to_owned(),
+        reported: Look::Text(seen.into()),
+        stamp: None,
+        reload: watch::channel(0).1,
+        stirred: Arc::default(),
+        watcher: None,
+    }
+}
+
+/// What an edit cannot help to change is the time of the change itself; what was edited just now is read in any case.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_is_read_again_only_if_it_may_have_changed() {
+    let folder = Folder::new();
+    let path = folder.path("file");
+    fs::write(&path, "one").unwrap();
+    let mut follower = unwatched(&path, "one");
+    assert_eq!(follower.settled().await, Look::Text("one".into()));
+    assert_eq!(follower.stamp, None, "edited just now");
+
+    let long_ago = SystemTime::now() - Duration::from_secs(3600);
+    let make_old = || fs::File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
+    make_old();
+    assert_eq!(follower.settled().await, Look::Text("one".into()));
+    let stamp = follower.stamp.clone();
+    assert!(stamp.is_some());
+    let (look, again) = follower.look().await;
+    assert_eq!((look, again), (Look::Text("one".into()), stamp));
+
+    fs::write(&path, "two").unwrap();
+    make_old();
+    assert_eq!(follower.settled().await, Look::Text("two".into()), "same length, same time of modification");
 }
 
 #[test]

@@ -313,7 +313,7 @@ impl World {
                 self.checker.join_failed(client, number, failed.topic);
                 self.say(|| format!("client {client} cannot listen to {}: {reason:?}", failed.topic));
             }
-            Item::Event { tag, body, .. } => self.take_event(client, &tag.text, &body),
+            Item::Event { tag, body, .. } => self.take_event(client, tag.text(), &body),
             Item::Step { channel } => {
                 if let Some(channel) = session.channels.get(&channel.0)
                     && let Some(gateway) = &mut self.gateways[session.gateway]

@@ -91,14 +91,15 @@ impl Shared {
 /// Keeps links to all who are wanted, and lets the rules see time pass, until the process ends.
 pub(crate) async fn keep(shared: Shared, end: CancellationToken) {
     let mut links: BTreeMap<Place, CancellationToken> = BTreeMap::new();
-    let mut tick = interval(TICK);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut looked: Option<Instant> = None;
     let mut said = Said::default();
     loop {
+        let pause = if shared.handoff.is_busy() { TICK } else { LOOK };
         tokio::select! {
             () = end.cancelled() => break,
-            _ = tick.tick() => {}
+            () = tokio::time::sleep(pause) => {}
+            // Nothing is lost if this is dropped: it is not waited for while there is something to do.
+            () = shared.handoff.became_busy(), if pause == LOOK => {}
         }
         let is_time_to_look = looked.is_none_or(|looked| looked.elapsed() >= LOOK);
         if is_time_to_look || shared.handoff.is_busy() {

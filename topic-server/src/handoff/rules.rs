@@ -12,6 +12,7 @@ use campanile_proto::message::{Place, Rings};
 use campanile_proto::planted::{Fault, planted};
 use campanile_ring_config::Ring;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::handoff::giver::{Giver, Knowledge};
 use crate::handoff::giving::Given;
@@ -43,6 +44,7 @@ pub struct Handoff {
     pub(super) metrics: Arc<Metrics>,
     inner: Mutex<Inner>,
     busy: AtomicBool,
+    became_busy: Notify,
     /// Rings as others said them last: the same ones are said again and again, and making one costs some time.
     known: Mutex<VecDeque<(String, Arc<Ring>)>>,
 }
@@ -105,6 +107,7 @@ impl Handoff {
             metrics,
             inner: Mutex::new(inner),
             busy: AtomicBool::new(true),
+            became_busy: Notify::new(),
             known: Mutex::default(),
         };
         // Nobody to ask: it has not to wait.
@@ -126,6 +129,11 @@ impl Handoff {
     /// The rings that others should know of.
     pub fn offers(&self) -> Rings {
         self.ownership.offers()
+    }
+
+    /// Resolves when something has come under way while nothing was. For one task.
+    pub async fn became_busy(&self) {
+        self.became_busy.notified().await;
     }
 
     /// Whether something is under way, so that time should be looked at often.
@@ -396,7 +404,11 @@ impl Handoff {
         let open = inner.open();
         self.metrics.handoffs_open.set(open as i64);
         let is_new = now.duration_since(inner.adopted) < 2 * ASK_ALL_AFTER;
-        self.busy.store(open > 0 || is_new || self.ownership.is_starting(), Ordering::Relaxed);
+        let is_busy = open > 0 || is_new || self.ownership.is_starting();
+        if is_busy && !self.busy.swap(is_busy, Ordering::Relaxed) {
+            self.became_busy.notify_one();
+        }
+        self.busy.store(is_busy, Ordering::Relaxed);
     }
 
     /// Whom there is to ask at all, and who is out of reach.

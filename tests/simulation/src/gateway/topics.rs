@@ -1,6 +1,5 @@
 //! The topics of a gateway: who listens, what is published, and what topic servers say of them.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -88,7 +87,7 @@ impl Gateway {
         let cell = self.find_or_create(name, now);
         self.listeners += 1;
         let id = self.listeners;
-        let tag = Arc::new(Tag { text: channel.to_be_bytes().into(), binary: Box::default() });
+        let tag = Tag::new(&channel.to_be_bytes(), &[]);
         let listener =
             Listener { id, channel: ChannelId(channel), client: client.clone(), codec: &Plain, tag };
         let deadline = now + DEADLINE;
