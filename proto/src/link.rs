@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::generated::{gateway_item, topic_server_item};
+use crate::generated::{PeerBatch, gateway_item, peer_item, topic_server_item};
 
 pub use crate::generated::link_client::LinkClient;
 pub use crate::generated::link_server::{Link, LinkServer};
@@ -47,9 +47,46 @@ impl GatewayBatch {
     }
 }
 
+impl PeerBatch {
+    /// As [`GatewayBatch::is_sign_of_life`].
+    pub fn is_sign_of_life(&self) -> bool {
+        !self.items.iter().all(|item| matches!(item.item, Some(peer_item::Item::Ping(_))))
+    }
+}
+
 impl TopicServerBatch {
     /// As [`GatewayBatch::is_sign_of_life`].
     pub fn is_sign_of_life(&self) -> bool {
         !self.items.iter().all(|item| matches!(item.item, Some(topic_server_item::Item::Ping(_))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handoff::{FromPeer, encode_peer_item};
+    use crate::wire::{encode_gateway_item, encode_topic_server_item};
+    use crate::{FromGateway, FromTopicServer};
+
+    #[test]
+    fn pings_alone_are_no_sign_of_life() {
+        let gateway = |items: Vec<FromGateway>| {
+            let items = items.into_iter().map(encode_gateway_item).collect();
+            GatewayBatch { items, ..Default::default() }.is_sign_of_life()
+        };
+        assert!(!gateway(vec![FromGateway::Ping(1), FromGateway::Ping(2)]));
+        assert!(gateway(vec![FromGateway::Ping(1), FromGateway::Pong(1)]));
+        let topic_server = |items: Vec<FromTopicServer>| {
+            let items = items.into_iter().map(encode_topic_server_item).collect();
+            TopicServerBatch { items, ..Default::default() }.is_sign_of_life()
+        };
+        assert!(!topic_server(vec![FromTopicServer::Ping(1)]));
+        assert!(topic_server(vec![FromTopicServer::Draining]));
+        let peer = |items: Vec<FromPeer>| {
+            let items = items.into_iter().map(encode_peer_item).collect();
+            PeerBatch { items, ..Default::default() }.is_sign_of_life()
+        };
+        assert!(!peer(vec![FromPeer::Ping(1)]));
+        assert!(peer(vec![FromPeer::Ping(1), FromPeer::Pong(7)]));
     }
 }

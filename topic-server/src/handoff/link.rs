@@ -286,11 +286,11 @@ async fn read_giver(
                     Ok(None) => return "the other topic server ended the link".to_owned(),
                     Err(status) => return format!("the link broke: {}", status.message()),
                 };
-                life.heard = Instant::now();
+                let now = life.hear(&batch);
                 shared.hear_of(batch.ring_version, &mut newest);
                 for item in batch.items {
                     match decode_peer_item(item) {
-                        Ok(item) => hear(item, life.heard),
+                        Ok(item) => hear(item, now),
                         Err(error) => return format!("the other topic server broke the protocol: {error}"),
                     }
                 }
@@ -323,14 +323,14 @@ pub(crate) async fn read_taker(
             // `message` keeps a partly read batch in the stream when it is dropped here.
             batch = stream.message() => {
                 let Ok(Some(batch)) = batch else { break };
-                life.heard = Instant::now();
+                let now = life.hear(&batch);
                 shared.hear_of(batch.ring_version, &mut newest);
                 let mut is_broken = false;
                 for item in batch.items {
                     match decode_peer_item(item) {
                         Ok(FromPeer::Ping(id)) => outbox.push(FromPeer::Pong(id)),
                         Ok(item) => {
-                            let ring = shared.handoff.from_taker(incarnation, number, item, life.heard);
+                            let ring = shared.handoff.from_taker(incarnation, number, item, now);
                             shared.weigh(ring, &hello.from);
                         }
                         Err(error) => {
@@ -369,6 +369,15 @@ impl Life {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let now = Instant::now();
         Self { tick, heard: now, pinged: now, pings: 0 }
+    }
+
+    /// A batch has come: now, which is returned.
+    fn hear(&mut self, batch: &PeerBatch) -> Instant {
+        let now = Instant::now();
+        if batch.is_sign_of_life() {
+            self.heard = now;
+        }
+        now
     }
 
     /// Asks for a sign of life now and then. Whether there was one lately.

@@ -131,3 +131,16 @@ fn earlier_rings_are_bounded() {
     (2..60).for_each(|version| assert!(own.adopt(ring(version, &["ts-a"]), now)));
     assert!(own.offers().previous.len() <= 2 * EARLIER);
 }
+
+/// Somebody who makes places up costs no more than so many of them.
+#[test]
+fn made_up_places_are_not_kept_without_end() {
+    let now = Instant::now();
+    let own = ownership("ts-b", &ring(1, &["ts-a"]));
+    own.adopt(ring(2, &["ts-b"]), now);
+    own.learn([], [(place("ts-a"), 1)], now);
+    own.learn([], (0..2 * PLACES).map(|number| (place(&format!("no-{number}-a")), 2)), now);
+    assert!(own.offers().clean.len() <= PLACES);
+    own.learn([], [(place("ts-a"), 2)], now);
+    assert_eq!(own.standing(b"topic"), Standing::Free, "who is known already is heard");
+}
