@@ -63,8 +63,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
     let listener = TcpListener::bind(address).await?;
     campanile_process::listen::announce("echo", listener.local_addr()?);
-    let limits =
-        Limits { frame: 64 << 20, outbox: 64 << 20, send_buffer: 128 << 10, idle: Duration::from_secs(60) };
+    let limits = Limits {
+        frame: 64 << 20,
+        outbox: 64 << 20,
+        send_buffer: 128 << 10,
+        receive_buffer: 64 << 10,
+        idle: Duration::from_secs(60),
+    };
     let metrics = Arc::new(Metrics::default());
     let clients = Clients::new(limits, Arc::clone(&metrics));
     let admission = Admission::new(Bounds::default(), Pressure::default());

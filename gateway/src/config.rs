@@ -107,6 +107,13 @@ pub const LIMITS: &[Setting] = &[
         help: "The kernel's send buffer of a client's socket",
     },
     Setting {
+        name: "client-receive-buffer",
+        value: "BYTES",
+        kind: Kind::Bytes { min: 4096, max: 64 << 20 },
+        default: "64 KiB",
+        help: "The kernel's receive buffer of a client's socket; the kernel takes up to twice as much",
+    },
+    Setting {
         name: "idle-seconds",
         value: "SECONDS",
         kind: Kind::Seconds { min: 1, max: 86_400 },
@@ -170,6 +177,7 @@ impl Settings {
                 frame: to_usize(resolver.bytes("max-frame")),
                 outbox: to_usize(resolver.bytes("client-outbox")),
                 send_buffer: to_usize(resolver.bytes("client-send-buffer")),
+                receive_buffer: to_usize(resolver.bytes("client-receive-buffer")),
                 idle: resolver.seconds("idle-seconds"),
             },
             admission: Bounds {

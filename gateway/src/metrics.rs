@@ -40,6 +40,8 @@ pub struct Metrics {
     pub deliveries_out: Counter,
     /// Messages that a joined channel missed and could not be given any more.
     pub missed: Counter,
+    /// Events of drop-oldest topics that gave way in a client's full queue.
+    pub dropped: Counter,
     /// Channels that came back with a position and were given all that they missed.
     pub recovered: Counter,
     /// Joined channels whose topic's counter began anew.
@@ -99,6 +101,11 @@ impl Metrics {
             "missed",
             "Messages that a joined channel missed and could not be given any more",
             self.missed.clone(),
+        );
+        r.register(
+            "dropped",
+            "Queued events of drop-oldest topics that gave way because their client's queue was full",
+            self.dropped.clone(),
         );
         r.register(
             "recovered",

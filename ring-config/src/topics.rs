@@ -19,7 +19,8 @@ pub const KEY: &str = "topics";
 pub const PATTERN_BYTES: usize = 1_024;
 
 /// Keys of one table.
-const RULE_KEYS: [&str; 5] = ["pattern", "history_messages", "history_bytes", "history_seconds", "on_loss"];
+const RULE_KEYS: [&str; 6] =
+    ["pattern", "history_messages", "history_bytes", "history_seconds", "overflow", "on_loss"];
 
 /// Most that a topic's history may have: messages, bytes, seconds.
 const HISTORY_MOST: [u64; 3] = [1_000_000, 1 << 30, 86_400];
@@ -42,7 +43,18 @@ pub struct TopicRules {
 pub struct Rule {
     pattern: String,
     history: History,
+    overflow: Overflow,
     on_loss: OnLoss,
+}
+
+/// What a full queue to a client means for the topic's events in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// None is ever left out: the client is closed, unless events of other topics give way. Written `"close"`.
+    #[default]
+    Close,
+    /// They give way, the oldest first. Written `"drop-oldest"`.
+    DropOldest,
 }
 
 /// What a plain channel gets, one without positions, when it has missed messages that nobody can give it any more.
@@ -111,8 +123,12 @@ impl TopicRules {
     fn read_rule(&mut self, table: &Table, places: &mut Vec<Option<usize>>, findings: &mut Findings) {
         let mut fields = Fields::of(table, &RULE_KEYS, findings);
         let pattern = fields.string("pattern");
-        let (history, on_loss) = (read_history(&mut fields), read_on_loss(&mut fields));
-        let (Some(history), Some(on_loss)) = (history, on_loss) else {
+        let history = read_history(&mut fields);
+        let words = [("close", Overflow::Close), ("drop-oldest", Overflow::DropOldest)];
+        let overflow = read_word(&mut fields, "overflow", words);
+        let words = [("ignore", OnLoss::Ignore), ("rejoin", OnLoss::Rejoin)];
+        let on_loss = read_word(&mut fields, "on_loss", words);
+        let (Some(history), Some(overflow), Some(on_loss)) = (history, overflow, on_loss) else {
             return;
         };
         let Some(found) = pattern else { return };
@@ -139,7 +155,7 @@ impl TopicRules {
             }
         }
         places.push(found.at);
-        self.rules.push(Rule { pattern, history, on_loss });
+        self.rules.push(Rule { pattern, history, overflow, on_loss });
     }
 
     /// The rule of `topic`: the one that names it exactly, else the one with the longest prefix of it. Does not
@@ -158,6 +174,11 @@ impl TopicRules {
     /// How much of `topic` is kept.
     pub fn history(&self, topic: &[u8]) -> History {
         self.find(topic).map_or_else(History::default, |rule| rule.history)
+    }
+
+    /// What a full queue to a client means for events of `topic` in it.
+    pub fn overflow(&self, topic: &[u8]) -> Overflow {
+        self.find(topic).map_or_else(Overflow::default, |rule| rule.overflow)
     }
 
     /// What plain channels of `topic` get when they have missed messages.
@@ -191,18 +212,17 @@ fn read_history(fields: &mut Fields<'_>) -> Option<History> {
     Some(History { messages: messages?, bytes: bytes?, seconds: seconds? })
 }
 
-fn read_on_loss(fields: &mut Fields<'_>) -> Option<OnLoss> {
-    let Some(found) = fields.string_if_given("on_loss")? else {
-        return Some(OnLoss::default());
+/// Which of two words stands there, the first one if none does. Nothing at all if it is another one.
+fn read_word<T: Copy>(fields: &mut Fields<'_>, key: &str, words: [(&str, T); 2]) -> Option<T> {
+    let Some(found) = fields.string_if_given(key)? else {
+        return Some(words[0].1);
     };
-    match found.value.as_str() {
-        "ignore" => Some(OnLoss::Ignore),
-        "rejoin" => Some(OnLoss::Rejoin),
-        other => {
-            fields.fault(found.at, format!("on_loss must be \"ignore\" or \"rejoin\", not {other:?}"));
-            None
-        }
+    let meaning = words.iter().find(|(word, _)| *word == found.value).map(|(_, meaning)| *meaning);
+    if meaning.is_none() {
+        let [(first, _), (second, _)] = words;
+        fields.fault(found.at, format!("{key} must be {first:?} or {second:?}, not {:?}", found.value));
     }
+    meaning
 }
 
 impl Rule {

@@ -3,6 +3,7 @@
 mod admission;
 mod coalescing;
 mod deadlines;
+mod drop_oldest;
 mod fanout;
 mod garbage;
 mod half_dead;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::harness::fake_gateway::{FakeGateway, hello, subscribe};
-use crate::harness::fake_topic_server::FakeTopicServer;
+use crate::harness::fake_topic_server::{EPOCH, FakeTopicServer};
 use crate::harness::{Cluster, DEADLINE, equal, eventually};
-use campanile_proto::FromTopicServer;
+use campanile_proto::{Encoding, FromGateway, FromTopicServer, Message};
 
 #[tokio::test]
 async fn publishes_for_an_owner_that_takes_nothing_are_refused_as_overloaded() {
@@ -30,6 +30,65 @@ async fn publishes_for_an_owner_that_takes_nothing_are_refused_as_overloaded() {
     assert_eq!(frame[4], json!({"status": "error", "response": response}), "{frame}");
     // Another session is served as ever.
     cluster.client(0).await.expect_silence().await;
+}
+
+/// A topic server that delivers, and is behind with its answers.
+#[tokio::test]
+async fn publishes_over_a_link_that_lags_are_refused_until_it_does_no_more() {
+    let mut fake = FakeTopicServer::listen().await;
+    let cluster = Cluster::around(&fake, |_| {}).await;
+    let mut link = fake.link().await;
+    link.welcome(&cluster.ring(), 9).await;
+    let mut client = cluster.client(0).await;
+    let join_ref = client.ask_to_join("room").await;
+    let subscription = link.subscribed().await;
+    client.reply(&join_ref).await;
+    let message = || Message {
+        encoding: Encoding::Json,
+        event: b"event".to_vec().into(),
+        payload: b"{}".to_vec().into(),
+    };
+    // Nobody reads the link, so the gateway's questions wait, while deliveries come.
+    let refused = || {
+        let refused = &cluster.gateways[0].metrics.publishes_refused;
+        refused.get_or_create(&[("reason", "overloaded")]).get()
+    };
+    let mut offset = 0;
+    let lags = async || {
+        offset += 1;
+        link.send(vec![FromTopicServer::Deliver { subscription, offset, message: message() }]).await;
+        client.ask_to_publish("room", "event", json!({})).await;
+        if refused() > 0 { Ok(()) } else { Err("nothing is refused") }
+    };
+    eventually("publishes are refused", DEADLINE, lags).await;
+    let response = json!({"reason": "overloaded", "outcome": "not_published", "retry": true});
+    let refusal = json!({"status": "error", "response": response});
+    let reply = loop {
+        let frame = client.json().await;
+        if frame[3] == "phx_reply" {
+            break frame;
+        }
+    };
+    assert_eq!(reply[4], refusal);
+    // All that waited is answered, and so is what is asked from here on.
+    let answers = tokio::spawn(async move {
+        while let Some(item) = link.next().await {
+            if let FromGateway::Publish(publish) = item {
+                let (slot, number) = (publish.slot, publish.number);
+                let epoch = EPOCH;
+                link.send(vec![FromTopicServer::Published { slot, number, epoch, offset }]).await;
+            }
+        }
+    });
+    let mut other = cluster.client(0).await;
+    other.join("room").await;
+    let goes_on = async || {
+        let reference = other.ask_to_publish("room", "event", json!({})).await;
+        let reply = other.reply(&reference).await;
+        equal(reply["status"].as_str(), Some("ok")).map_err(|_| reply)
+    };
+    eventually("publishes are taken again", DEADLINE, goes_on).await;
+    answers.abort();
 }
 
 #[tokio::test]

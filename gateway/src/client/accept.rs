@@ -47,6 +47,9 @@ pub struct Limits {
     pub outbox: usize,
     /// The kernel's send buffer, so that a client that does not read shows in the outbox soon.
     pub send_buffer: usize,
+    /// The kernel's receive buffer; it takes twice as much for its own needs. What lies there is not known to anybody
+    /// yet, and would be worked off behind everything else.
+    pub receive_buffer: usize,
     /// A client that sends nothing for so long is closed.
     pub idle: Duration,
 }
@@ -119,7 +122,9 @@ impl Clients {
                 return;
             };
             let _ = SockRef::from(&io).set_send_buffer_size(clients.limits.send_buffer);
-            let outbox = Outbox::new(clients.limits.outbox);
+            // The client has sent a request and no more: its window has not grown yet, and will not.
+            let _ = SockRef::from(&io).set_recv_buffer_size(clients.limits.receive_buffer);
+            let outbox = Outbox::counting(clients.limits.outbox, clients.metrics.dropped.clone());
             let front = front(outbox.clone());
             let (reading, writing) = io.into_split();
             match front.direct() {

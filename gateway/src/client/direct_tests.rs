@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use campanile_proto::Epoch;
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
@@ -13,7 +14,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::*;
 use crate::client::close::Ending;
-use crate::client::outbox::Item;
+use crate::client::outbox::{ChannelId, Item, Placed};
 use crate::client::session::{Front, run};
 use crate::client::socket::Socket;
 use crate::client::wire::Opcode;
@@ -53,6 +54,10 @@ impl Front for Counting {
                 self.by_session.fetch_add(1, Ordering::Relaxed);
                 event(&tag, encoding, &body, wire);
             }
+            Item::Droppable { tag, event: placed, .. } => {
+                self.by_session.fetch_add(1, Ordering::Relaxed);
+                event(&tag, placed.encoding, &placed.body, wire);
+            }
             Item::Frame(bytes) => wire.frame_shared(Opcode::Text, &[], &bytes),
             _ => {}
         }
@@ -84,6 +89,13 @@ fn numbered(pusher: usize, number: usize, filler: usize) -> Item {
     Item::Event { tag, encoding: Encoding::Json, body: body.into() }
 }
 
+/// The same of a topic that lets go of its messages when the queue is full.
+fn droppable(item: Item, offset: u64) -> Item {
+    let Item::Event { tag, encoding, body } = item else { panic!("{item:?} is no event") };
+    let event = Arc::new(Placed { encoding, body, epoch: Epoch(7), offset });
+    Item::Droppable { tag, channel: ChannelId(1), event }
+}
+
 async fn text(client: &mut WebSocketStream<TcpStream>) -> String {
     loop {
         match client.next().await.expect("open").expect("well formed") {
@@ -101,9 +113,9 @@ async fn an_idle_session_is_not_woken_for_an_event() {
     client.send(Message::text("hello")).await.expect("sent");
     assert_eq!(text(&mut client).await, "hello");
     let mut touched = Touched::default();
-    for number in 0..3 {
-        outbox.push_event(numbered(0, number, 10), &mut touched);
-    }
+    outbox.push_event(numbered(0, 0, 10), &mut touched);
+    outbox.push_event(droppable(numbered(0, 1, 10), 1), &mut touched);
+    outbox.push_event(numbered(0, 2, 10), &mut touched);
     assert_eq!(touched.outboxes.len(), 1, "each client once");
     touched.spread();
     for number in 0..3 {
@@ -130,6 +142,29 @@ async fn a_socket_that_takes_no_more_leaves_the_rest_to_the_session() {
     assert!(by_session.load(Ordering::Relaxed) > 0, "the first event cannot have gone out whole");
     let Some(Ok(Message::Close(Some(close)))) = client.next().await else { panic!("no close") };
     assert_eq!(u16::from(close.code), Ending::Drain.code());
+}
+
+#[tokio::test]
+async fn what_was_written_past_the_session_does_not_change_what_gives_way_next() {
+    let (outbox, _, mut client) = connected(2_000).await;
+    client.send(Message::text("hello")).await.expect("sent");
+    assert_eq!(text(&mut client).await, "hello");
+    let filler = 300;
+    let mut touched = Touched::default();
+    outbox.push_event(numbered(0, 0, filler), &mut touched);
+    let push = |numbers: std::ops::RangeInclusive<usize>, touched: &mut Touched| {
+        for number in numbers {
+            outbox.push_event(droppable(numbered(0, number, filler), number as u64), touched);
+        }
+    };
+    push(1..=20, &mut touched);
+    // Writes what stands before the gap. The session has not run yet when the next ones come.
+    touched.spread();
+    push(21..=22, &mut touched);
+    assert_eq!(text(&mut client).await, format!("0 0 {}", "x".repeat(filler)));
+    for number in 18..=22 {
+        assert_eq!(text(&mut client).await, format!("0 {number} {}", "x".repeat(filler)));
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! The queue to one client, bounded in bytes.
 //!
-//! Rule for full: the client is closed with 1013 and can come back; what was queued is dropped, so that nothing
-//! after a gap is ever sent. A slow client never slows its publisher or its neighbours.
+//! Rule for full: queued events that may be dropped give way, the oldest first (`drop_oldest`). If that does not
+//! help, the client is closed with 1013 and can come back; what was queued is dropped, so that nothing after a gap is
+//! ever sent untold. A slow client never slows its publisher or its neighbours.
 //!
 //! Events are written into an idle client's socket by whoever queued them ([`Touched`]): the session's task would only
 //! be woken to do the same. It has the socket to itself whenever it has something to write.
@@ -12,18 +13,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
-use campanile_proto::{Encoding, Epoch};
 use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
 
 use crate::client::close::Ending;
 use crate::client::direct::{Line, Touched};
+use crate::client::drop_oldest::DropOldest;
 use crate::client::idle;
+pub use crate::client::item::{ChannelId, Item, Placed, Resumed, Tag};
 use crate::client::wire::Wire;
-use crate::hub::reason::Reason;
-
-/// What a queued item costs beside its bytes.
-const ITEM_OVERHEAD: usize = 64;
 
 /// A queue of so many places is kept for the next items; a busy client would otherwise allocate one per wake.
 const KEEP_ITEMS: usize = 16;
@@ -31,109 +29,9 @@ const KEEP_ITEMS: usize = 16;
 /// So many bytes are written past a session at once; what is left is for the session.
 const DIRECT_HIGH: usize = 64 * 1024;
 
-/// What a front calls one of its session's channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ChannelId(pub u32);
-
-/// Something for a session, in the order in which it is to take effect.
-#[derive(Clone, Debug)]
-pub enum Item {
-    /// A topic's message, encoded once for all who use the same codec.
-    Event {
-        /// What the front put into its listener: its own part of every frame.
-        tag: Arc<Tag>,
-        /// How the message was published.
-        encoding: Encoding,
-        /// What the codec made of it.
-        body: Bytes,
-    },
-    /// A channel's listener is live: events follow after this position.
-    Joined {
-        /// The front's channel.
-        channel: ChannelId,
-        /// The topic's epoch.
-        epoch: Epoch,
-        /// The offset after which events follow.
-        offset: u64,
-        /// What became of the position that the channel came back with, if it had one.
-        resumed: Option<Resumed>,
-    },
-    /// A step of what a channel missed ends here: say so to the hub, and the next one comes.
-    Step {
-        /// The front's channel.
-        channel: ChannelId,
-    },
-    /// A channel has missed messages that nobody can give it any more: events follow after this position.
-    Lost {
-        /// The front's channel.
-        channel: ChannelId,
-        /// The topic's epoch.
-        epoch: Epoch,
-        /// The offset after which events follow.
-        offset: u64,
-    },
-    /// A channel's listener will not become live.
-    JoinFailed {
-        /// The front's channel.
-        channel: ChannelId,
-        /// Why.
-        reason: Reason,
-    },
-    /// What became of a publish.
-    Answer {
-        /// What the front called the publish.
-        token: u32,
-        /// The message's position, or why there is none.
-        result: Result<(Epoch, u64), Reason>,
-    },
-    /// A frame of the front itself, ready to be sent as text.
-    Frame(Bytes),
-}
-
-/// What became of a position that a channel came back with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Resumed {
-    /// Everything behind it follows.
-    pub recovered: bool,
-    /// Otherwise, the oldest offset that is still kept.
-    pub oldest: Option<u64>,
-}
-
-/// A front's own part of every frame to one channel, in the two forms that it may need.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Tag {
-    /// Both in one piece: there is a tag for every channel.
-    both: Box<[u8]>,
-    text: usize,
-}
-
-impl Tag {
-    /// What goes into text frames, and what into binary ones.
-    pub fn new(text: &[u8], binary: &[u8]) -> Arc<Self> {
-        Arc::new(Self { both: [text, binary].concat().into(), text: text.len() })
-    }
-
-    /// For text frames.
-    pub fn text(&self) -> &[u8] {
-        self.both.get(..self.text).unwrap_or_default()
-    }
-
-    /// For binary frames.
-    pub fn binary(&self) -> &[u8] {
-        self.both.get(self.text..).unwrap_or_default()
-    }
-}
-
-impl Item {
-    fn cost(&self) -> usize {
-        ITEM_OVERHEAD
-            + match self {
-                Self::Event { tag, body, .. } => tag.text + body.len(),
-                Self::Frame(bytes) => bytes.len(),
-                _ => 0,
-            }
-    }
-}
+/// So many bytes are taken at once of a queue with events that may be dropped: what the session has taken cannot be
+/// dropped any more, and the newest are to be what is left.
+const TAKE_HIGH: usize = 64 * 1024;
 
 /// The queue to one client. Cloning names the same queue.
 #[derive(Clone, Debug)]
@@ -144,6 +42,8 @@ struct Shared {
     limit: usize,
     /// When the client's last bytes came, by [`idle::now`].
     heard: AtomicU64,
+    /// Events that gave way.
+    dropped: Counter,
     inner: Mutex<Inner>,
 }
 
@@ -151,6 +51,8 @@ struct Shared {
 struct Inner {
     queue: VecDeque<Item>,
     bytes: usize,
+    /// Only since the queue was full.
+    drop_oldest: Option<Box<DropOldest>>,
     /// Bytes that the session has taken and is still writing.
     taken: usize,
     ending: Option<Ending>,
@@ -179,7 +81,13 @@ pub enum Found {
 impl Outbox {
     /// An empty queue of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self(Arc::new(Shared { limit, heard: AtomicU64::new(idle::now()), inner: Mutex::default() }))
+        Self::counting(limit, Counter::default())
+    }
+
+    /// The same; events that give way are counted in `dropped`.
+    pub(crate) fn counting(limit: usize, dropped: Counter) -> Self {
+        let heard = AtomicU64::new(idle::now());
+        Self(Arc::new(Shared { limit, heard, dropped, inner: Mutex::default() }))
     }
 
     /// Lets events into the client's socket when the session has nothing to write.
@@ -192,7 +100,7 @@ impl Outbox {
         let waker = {
             let mut inner = self.0.inner.lock();
             // A session that has something to do already need not be woken again: its waker has been taken.
-            if inner.queue(item, self.0.limit) { inner.waker.take() } else { None }
+            if inner.queue(item, &self.0) { inner.waker.take() } else { None }
         };
         if let Some(waker) = waker {
             waker.wake();
@@ -203,7 +111,7 @@ impl Outbox {
     pub fn push_event(&self, item: Item, touched: &mut Touched) {
         let waker = {
             let mut inner = self.0.inner.lock();
-            if !inner.queue(item, self.0.limit) {
+            if !inner.queue(item, &self.0) {
                 None
             } else if inner.direct && inner.ending.is_none() {
                 if inner.queue.len() == 1 {
@@ -280,9 +188,7 @@ impl Outbox {
             return Poll::Ready(Found::Rest(rest));
         }
         if !inner.queue.is_empty() {
-            inner.taken = inner.bytes;
-            inner.bytes = 0;
-            std::mem::swap(&mut inner.queue, into);
+            inner.take(into);
             return Poll::Ready(Found::Items);
         }
         if let Some(ending) = inner.ending {
@@ -328,8 +234,7 @@ impl Outbox {
             let mut inner = self.0.inner.lock();
             inner.closed = true;
             inner.direct = false;
-            inner.queue = VecDeque::new();
-            inner.bytes = 0;
+            inner.clear();
             inner.waker = None;
             inner.line.take()
         };
@@ -341,16 +246,18 @@ impl Outbox {
 
 impl Inner {
     /// Queues an item, or ends the session if it is full. False if nothing has changed.
-    fn queue(&mut self, item: Item, limit: usize) -> bool {
+    fn queue(&mut self, item: Item, shared: &Shared) -> bool {
         if self.ending.is_some() || self.closed {
             return false;
         }
         let cost = item.cost();
         let rest = self.rest.as_ref().map_or(0, |rest| rest.len());
         // An empty outbox takes any one message.
-        if self.bytes + self.taken + rest + cost > limit && !self.queue.is_empty() {
-            self.queue = VecDeque::new();
-            self.bytes = 0;
+        if self.bytes + self.taken + rest + cost > shared.limit
+            && !self.queue.is_empty()
+            && !self.make_room(self.taken + rest + cost, shared)
+        {
+            self.clear();
             self.ending = Some(Ending::Slow);
         } else {
             self.bytes += cost;
@@ -359,19 +266,62 @@ impl Inner {
         true
     }
 
+    /// Drops events until so many bytes can be had beside the queue, or nothing but their marks is left in it. False if
+    /// that cannot be.
+    #[cold]
+    fn make_room(&mut self, beside: usize, shared: &Shared) -> bool {
+        let drop_oldest = self.drop_oldest.get_or_insert_default();
+        while self.bytes + beside > shared.limit && drop_oldest.marks() < self.queue.len() {
+            let Some(freed) = drop_oldest.drop_one(&mut self.queue) else {
+                return false;
+            };
+            self.bytes -= freed;
+            shared.dropped.inc();
+        }
+        true
+    }
+
+    /// Moves items into an empty queue: all of them, or the oldest of many if some may be dropped.
+    fn take(&mut self, into: &mut VecDeque<Item>) {
+        let may_drop = |item: &Item| matches!(item, Item::Droppable { .. });
+        if self.drop_oldest.is_some() || (self.bytes > TAKE_HIGH && self.queue.iter().any(may_drop)) {
+            let drop_oldest = self.drop_oldest.get_or_insert_default();
+            self.taken = drop_oldest.take(&mut self.queue, into, TAKE_HIGH);
+            self.bytes -= self.taken;
+            if self.queue.is_empty() {
+                self.drop_oldest = None;
+            }
+        } else {
+            self.taken = std::mem::take(&mut self.bytes);
+            std::mem::swap(&mut self.queue, into);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.queue = VecDeque::new();
+        self.bytes = 0;
+        self.drop_oldest = None;
+    }
+
     /// Whether all that was queued was events, and the socket took them.
     fn write_events(&mut self, wire: &mut Wire) -> bool {
         let Some(line) = &self.line else {
             return false;
         };
+        let before = self.queue.len();
         while wire.len() < DIRECT_HIGH
-            && let Some(Item::Event { .. }) = self.queue.front()
+            && let Some(Item::Event { .. } | Item::Droppable { .. }) = self.queue.front()
             && let Some(item) = self.queue.pop_front()
         {
             self.bytes -= item.cost();
-            if let Item::Event { tag, encoding, body } = item {
-                (line.event)(&tag, encoding, &body, wire);
+            match item {
+                Item::Event { tag, encoding, body } => (line.event)(&tag, encoding, &body, wire),
+                Item::Droppable { tag, event, .. } => (line.event)(&tag, event.encoding, &event.body, wire),
+                _ => {}
             }
+        }
+        if let Some(drop_oldest) = &mut self.drop_oldest {
+            drop_oldest.others_taken(before - self.queue.len());
         }
         if line.write(wire) {
             return self.queue.is_empty();
@@ -391,6 +341,8 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use std::task::Waker;
+
+    use bytes::Bytes;
 
     use super::*;
 

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
@@ -11,12 +11,17 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use crate::client::close::Ending;
 use crate::client::direct::WriteEvent;
 use crate::client::outbox::{Found, Item, Outbox};
+use crate::client::pause::{Pause, Reading};
 use crate::client::socket::Socket;
 use crate::client::wire::Wire;
 
 /// Nothing more is taken from the outbox while so much waits for the socket: what a slow client cannot take stays
 /// where it is counted.
 const WIRE_HIGH: usize = 64 * 1024;
+
+/// So many messages are received before what waits in the outbox has its turn, so that neither a busy client nor a busy
+/// topic starves the other direction, and what a busy client is sent leaves with few writes.
+const RECEIVED_HIGH: u8 = 32;
 
 /// One client protocol: the rules of one session. None of its methods waits.
 pub trait Front: Send {
@@ -39,6 +44,12 @@ pub trait Front: Send {
     /// An item's turn has come: write what the client is to see of it.
     fn item(&mut self, item: Item, wire: &mut Wire);
 
+    /// Whether anything that the client asked for was refused as overloaded since the last call: then it is read more
+    /// slowly for a while.
+    fn was_refused(&mut self) -> bool {
+        false
+    }
+
     /// The session is over: give up everything it held.
     fn ended(&mut self);
 }
@@ -56,8 +67,9 @@ struct Session<F: Front> {
     outbox: Outbox,
     front: F,
     items: VecDeque<Item>,
-    /// Who is asked first, so that neither a busy client nor a busy topic starves the other direction.
-    read_first: bool,
+    /// Messages received since the outbox was looked at last.
+    received: u8,
+    pause: Pause,
 }
 
 /// Runs a session to its end, and then says why it ended. The future holds the session once: an `async fn` would keep
@@ -68,7 +80,8 @@ pub fn run<F: Front>(
     front: F,
     ended: impl FnOnce(Ending),
 ) -> impl Future<Output = ()> {
-    let mut session = Session { socket, outbox, front, items: VecDeque::new(), read_first: true };
+    let (items, pause) = (VecDeque::new(), Pause::default());
+    let mut session = Session { socket, outbox, front, items, received: 0, pause };
     async move {
         let ending = session.turns().await;
         session.front.ended();
@@ -88,19 +101,46 @@ impl<F: Front> Session<F> {
                 Turn::Received(Ok(_)) => Ok(()),
                 Turn::Received(Err(ending)) => Err(ending),
                 Turn::Items => {
-                    let wire = self.socket.wire();
-                    while wire.len() < WIRE_HIGH
-                        && let Some(item) = self.items.pop_front()
-                    {
-                        self.front.item(item, wire);
-                    }
+                    self.write_items();
                     Ok(())
                 }
                 Turn::End(ending) => Err(ending),
             };
             if let Err(ending) = result {
+                if ending != Ending::Gone {
+                    self.take_last();
+                }
                 return ending;
             }
+            if self.front.was_refused() {
+                self.pause.begin();
+            }
+        }
+    }
+
+    /// What came before the end is answered, as far as the answers are there and the wire takes them.
+    fn take_last(&mut self) {
+        let context = &mut Context::from_waker(Waker::noop());
+        // What was begun past the session, and what lies behind it.
+        for _ in 0..2 {
+            self.write_items();
+            if !self.items.is_empty() {
+                return;
+            }
+            // Never empty as far as others are told: nobody else is to write any more.
+            if let Poll::Ready(Found::Rest(rest)) = self.outbox.poll_take(context, &mut self.items, false) {
+                *self.socket.wire() = *rest;
+            }
+        }
+        self.write_items();
+    }
+
+    fn write_items(&mut self) {
+        let wire = self.socket.wire();
+        while wire.len() < WIRE_HIGH
+            && let Some(item) = self.items.pop_front()
+        {
+            self.front.item(item, wire);
         }
     }
 
@@ -110,12 +150,21 @@ impl<F: Front> Session<F> {
         {
             return Poll::Ready(Turn::End(Ending::Gone));
         }
-        self.read_first = !self.read_first;
-        if self.read_first
+        let reading = self.pause.poll(context);
+        if reading == Reading::Again {
+            // It was not the client that was silent.
+            self.outbox.heard();
+        }
+        let may_read = reading != Reading::Paused;
+        let read_first = self.received < RECEIVED_HIGH;
+        if read_first
+            && may_read
             && let Poll::Ready(received) = self.socket.poll_next(context)
         {
+            self.received += 1;
             return Poll::Ready(Turn::Received(received));
         }
+        self.received = 0;
         if self.socket.wire().len() < WIRE_HIGH {
             if !self.items.is_empty() {
                 return Poll::Ready(Turn::Items);
@@ -134,7 +183,8 @@ impl<F: Front> Session<F> {
         } else if let Poll::Ready(ending) = self.outbox.poll_end(context) {
             return Poll::Ready(Turn::End(ending));
         }
-        if !self.read_first
+        if !read_first
+            && may_read
             && let Poll::Ready(received) = self.socket.poll_next(context)
         {
             return Poll::Ready(Turn::Received(received));
@@ -142,3 +192,7 @@ impl<F: Front> Session<F> {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

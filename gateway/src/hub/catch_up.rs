@@ -197,7 +197,7 @@ impl CatchUp {
         }
         let client = behind.listener.client.clone();
         let tell = |item| effects.push(Effect::Tell(client.clone(), item));
-        behind.cursor = self.replay.give(topic, &behind.listener, behind.cursor, tell);
+        behind.cursor = self.replay.give(topic, &behind.listener, (epoch, behind.cursor), tell);
         if behind.cursor == last || planted(Fault::LiveTooEarly) {
             live.extend(self.behind.remove(&id).map(|behind| behind.listener));
         } else {

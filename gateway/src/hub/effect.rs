@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use campanile_proto::{Epoch, Incarnation, Subscription};
+use campanile_proto::{Encoding, Epoch, Incarnation, Subscription};
 
-use crate::client::outbox::{ChannelId, Item, Outbox, Resumed, Tag};
+use crate::client::outbox::{ChannelId, Item, Outbox, Placed, Resumed, Tag};
 use crate::hub::codec::Codec;
 use crate::hub::publish::Pending;
 use crate::hub::reason::Reason;
@@ -50,6 +50,20 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// A message of the topic at this position, as its codec has encoded it.
+    pub(crate) fn event(&self, encoding: Encoding, body: Bytes, (epoch, offset): (Epoch, u64)) -> Item {
+        if self.tag.may_drop() {
+            self.droppable(Arc::new(Placed { encoding, body, epoch, offset }))
+        } else {
+            Item::Event { tag: self.tag.clone(), encoding, body }
+        }
+    }
+
+    /// The same for one whose queued events may be dropped.
+    pub(crate) fn droppable(&self, event: Arc<Placed>) -> Item {
+        Item::Droppable { tag: self.tag.clone(), channel: self.channel, event }
+    }
+
     /// The channel listens: events follow after this position.
     pub(crate) fn joined(&self, (epoch, offset): (Epoch, u64), resumed: Option<Resumed>) -> Effect {
         let item = Item::Joined { channel: self.channel, epoch, offset, resumed };

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use campanile_proto::Message;
+use campanile_proto::{Epoch, Message};
 
 use crate::client::outbox::Item;
 use crate::hub::codec::CODECS;
@@ -73,7 +73,7 @@ impl Replay {
         &mut self,
         topic: &[u8],
         listener: &Listener,
-        cursor: u64,
+        (epoch, cursor): (Epoch, u64),
         mut tell: impl FnMut(Item),
     ) -> u64 {
         let Some(first) = self.first().filter(|_| self.continues(cursor)) else {
@@ -94,8 +94,7 @@ impl Replay {
                 Some(slot) => slot.get_or_insert_with(encode).clone(),
                 None => encode(),
             };
-            let encoding = kept.message.encoding;
-            tell(Item::Event { tag: listener.tag.clone(), encoding, body });
+            tell(listener.event(kept.message.encoding, body, (epoch, offset)));
         }
         cursor
     }
@@ -128,6 +127,27 @@ mod tests {
     use campanile_proto::Encoding;
 
     use super::*;
+    use crate::client::outbox::{ChannelId, Outbox, Tag};
+    use crate::phoenix::codec::codec;
+    use crate::phoenix::frame::Version;
+
+    #[test]
+    fn what_may_be_dropped_has_its_place() {
+        let (event, payload) = (Bytes::from_static(b"event"), Bytes::from_static(b"{}"));
+        let message = Message { encoding: Encoding::Json, event, payload };
+        let mut replay = Replay::default();
+        replay.add_part((4..=6).map(|offset| (offset, message.clone())).collect());
+        let (id, channel, tag) = (1, ChannelId(1), Tag::droppable(b"x", &[]));
+        let (client, codec) = (Outbox::new(1 << 20), codec(Version::V2, true));
+        let listener = Listener { id, channel, client, codec, tag };
+        let mut given = Vec::new();
+        assert_eq!(replay.give(b"topic", &listener, (Epoch(7), 4), |item| given.push(item)), 6);
+        let places = given.iter().map(|item| match item {
+            Item::Droppable { event, .. } => (event.epoch, event.offset),
+            other => panic!("unexpected {other:?}"),
+        });
+        assert_eq!(places.collect::<Vec<_>>(), [(Epoch(7), 5), (Epoch(7), 6)]);
+    }
 
     #[test]
     fn a_kept_message_does_not_keep_the_batch_that_it_came_in() {

@@ -138,27 +138,32 @@ impl Hub {
         }
     }
 
-    /// Publishes to a topic. The origin is answered in any case, at the deadline at the latest.
-    pub fn publish(&self, joined: &Joined, post: Post) {
+    /// Publishes to a topic. The origin is answered in any case, at the deadline at the latest. False if it has been
+    /// refused as overloaded here already.
+    pub fn publish(&self, joined: &Joined, post: Post) -> bool {
         let now = Instant::now();
         let publish = |cell: &Arc<Cell>, topic: &mut Topic, effects: &mut Vec<Effect>| {
-            if !topic.takes_publish() || self.memory.is_high() {
+            if !topic.takes_publish() || self.memory.is_high() || self.links.lags(topic.member()) {
                 return self.overloaded(&post.origin);
             }
             let number = self.publishes.fetch_add(1, Ordering::Relaxed) + 1;
             let budget = self.links.budget(topic.member());
             let deadline = now + self.deadline;
             match Pending::queue(cell.slot, cell.name.clone(), number, deadline, post, &budget) {
-                Ok(pending) => topic.publish(pending, now, &*self.links, effects),
+                Ok(pending) => {
+                    topic.publish(pending, now, &*self.links, effects);
+                    true
+                }
                 Err(origin) => self.overloaded(&origin),
             }
         };
-        self.run_in(&joined.cell, now, publish);
+        self.run_in(&joined.cell, now, publish)
     }
 
-    fn overloaded(&self, origin: &Origin) {
+    fn overloaded(&self, origin: &Origin) -> bool {
         self.metrics.publish_refused(Reason::Overloaded);
         origin.answer(Err(Reason::Overloaded));
+        false
     }
 
     /// A topic server has said something about a topic. Messages are queued for all who listen; `touched` writes them.
@@ -168,8 +173,10 @@ impl Hub {
             FromTopicServer::Deliver { subscription, offset, message } => {
                 self.metrics.deliveries_in.inc();
                 self.at(subscription.slot, |cell, topic, effects| {
-                    if topic.deliver(subscription, offset, &message, link, effects) == Delivery::FanOut {
-                        fan_out(&cell.name, topic.listeners(), &message, offset, touched);
+                    if topic.deliver(subscription, offset, &message, link, effects) == Delivery::FanOut
+                        && let Some(position) = topic.position()
+                    {
+                        fan_out(&cell.name, topic.listeners(), &message, position, touched);
                         self.metrics.deliveries_out.inc_by(topic.listeners().len() as u64);
                     }
                 });

@@ -37,10 +37,19 @@ pub fn codec(version: Version, positions: bool) -> &'static dyn Codec {
 
 /// What a channel of this join_ref puts in front of every event.
 pub fn tag(join_ref: &Ref) -> Arc<Tag> {
+    Tag::new(&text_of(join_ref), join_ref.binary())
+}
+
+/// The same for a channel whose queued events give way when its client's queue is full.
+pub fn droppable_tag(join_ref: &Ref) -> Arc<Tag> {
+    Tag::droppable(&text_of(join_ref), join_ref.binary())
+}
+
+fn text_of(join_ref: &Ref) -> Vec<u8> {
     let mut text = vec![b'['];
     join_ref.write(&mut text);
     text.push(b',');
-    Tag::new(&text, join_ref.binary())
+    text
 }
 
 /// Writes an event to one client.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use campanile_process::token_bucket::{Rate, TokenBucket};
 use campanile_proto::{Epoch, Message};
 use campanile_ring_config::TopicRules;
-use campanile_ring_config::topics::OnLoss;
+use campanile_ring_config::topics::{OnLoss, Overflow};
 use slab::Slab;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -53,6 +53,8 @@ pub(crate) struct Session {
     /// Publishes without an answer: by token, the channel and the ref of the frame.
     publishes: Slab<(ChannelId, Ref)>,
     bucket: TokenBucket,
+    /// A publish was refused as overloaded, and the client's pace has not been told yet.
+    refused: bool,
 }
 
 /// Where replies go: behind everything that is queued for the client, or, for what answers a queued item, into the
@@ -75,6 +77,7 @@ impl Session {
             places: ByChannel::default(),
             publishes: Slab::new(),
             bucket,
+            refused: false,
         }
     }
 
@@ -114,7 +117,10 @@ impl Session {
                     self.reply(frame, &mut replies);
                 }
                 Effect::Join { channel, topic, join_ref, wanted } => {
-                    let tag = codec::tag(&join_ref);
+                    let tag = match self.shared.rules.load().overflow(topic.as_bytes()) {
+                        Overflow::Close => codec::tag(&join_ref),
+                        Overflow::DropOldest => codec::droppable_tag(&join_ref),
+                    };
                     let codec = codec::codec(self.version, wanted.positions);
                     let place = self.shared.hub.join(
                         topic.as_bytes(),
@@ -161,7 +167,7 @@ impl Session {
         if let Some(place) = self.places.get(channel) {
             let token = self.publishes.insert((channel, reference)) as u32;
             let origin = Origin { outbox: self.outbox.clone(), token };
-            self.shared.hub.publish(place, Post { message, key, origin });
+            self.refused |= !self.shared.hub.publish(place, Post { message, key, origin });
         }
     }
 
@@ -227,6 +233,9 @@ impl Front for Session {
             Item::Event { tag, encoding, body } => {
                 codec::write_event(self.version, &tag, encoding, &body, wire);
             }
+            Item::Droppable { tag, event, .. } => {
+                codec::write_event(self.version, &tag, event.encoding, &event.body, wire);
+            }
             Item::Frame(bytes) => wire.frame_shared(Opcode::Text, &[], &bytes),
             Item::Joined { channel, epoch, offset, resumed } => {
                 let mut effects = Vec::new();
@@ -239,7 +248,7 @@ impl Front for Session {
                     self.shared.hub.step(place);
                 }
             }
-            Item::Lost { channel, epoch, offset } => {
+            Item::Lost { channel, epoch, offset } | Item::Dropped { channel, epoch, offset } => {
                 let mut effects = Vec::new();
                 let rules = self.shared.rules.load();
                 let rejoin = |topic: &str| rules.on_loss(topic.as_bytes()) == OnLoss::Rejoin;
@@ -263,12 +272,17 @@ impl Front for Session {
                 let Some((channel, reference)) = self.publishes.try_remove(token as usize) else {
                     return;
                 };
+                self.refused |= result == Err(Reason::Overloaded);
                 let mut effects = Vec::new();
                 self.channels.answered(channel, reference, result.map(|(_, offset)| offset), &mut effects);
                 self.carry_out(effects, Replies::Here(wire));
                 self.resume(channel);
             }
         }
+    }
+
+    fn was_refused(&mut self) -> bool {
+        std::mem::take(&mut self.refused)
     }
 
     fn ended(&mut self) {

@@ -26,6 +26,7 @@ use tonic::transport::Endpoint;
 use crate::client::direct::Touched;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
+use crate::upstream::lag::Lag;
 use crate::upstream::links::{Links, Upstream};
 
 /// How long a connection may take. The kernel asks for it at once, after 1 s, and then after 3 and 7 s: a new attempt
@@ -34,6 +35,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// How long the first answer on it may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The time between two lines in the log about one link's lag.
+const WARN_EVERY: Duration = Duration::from_secs(10);
 
 /// Bounds of the pause between two attempts.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -200,6 +204,7 @@ async fn read(upstream: &Upstream, shared: &Shared, open: Open) -> String {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = Instant::now();
     let (mut pings, mut pinged) = (0, heard);
+    let (mut lag, mut warned) = (Lag::new(heard), None);
     // The highest ring version that this link has named.
     let mut newest = 0;
     loop {
@@ -222,19 +227,34 @@ async fn read(upstream: &Upstream, shared: &Shared, open: Open) -> String {
                         shared.shutdown.request_reload();
                     }
                 }
+                let (items, mut pongs, mut pong) = (batch.items.len(), 0, None);
                 for item in batch.items {
                     match decode_topic_server_item(item) {
+                        // That it came is what counts, and when.
+                        Ok(FromTopicServer::Pong(id)) => (pong, pongs) = (Some(id), pongs + 1),
                         Ok(item) => receive(upstream, shared, number, view, item, &mut touched),
                         Err(error) => return format!("the topic server broke the protocol: {error}"),
                     }
                 }
                 touched.spread();
+                let now = Instant::now();
+                lag.heard(pong, now);
+                if lag.wants_probe(items > pongs, now) {
+                    pings += 1;
+                    lag.probe(pings, now);
+                    upstream.outbox.own(number, FromGateway::Ping(pings));
+                }
+                if upstream.set_lags(lag.lags()) && lag.lags() {
+                    warn_of_lag(upstream, &mut warned, now);
+                }
             }
             // A tick that is dropped comes again.
             _ = tick.tick() => {
                 if heard.elapsed() > SILENT_AFTER {
                     return format!("silent for {SILENT_AFTER:?}");
                 }
+                lag.tick(Instant::now());
+                upstream.set_lags(lag.lags());
                 if pinged.elapsed() >= PING_INTERVAL {
                     pinged = Instant::now();
                     pings += 1;
@@ -242,6 +262,14 @@ async fn read(upstream: &Upstream, shared: &Shared, open: Open) -> String {
                 }
             }
         }
+    }
+}
+
+/// In a flood a link lags every second or so.
+fn warn_of_lag(upstream: &Upstream, warned: &mut Option<Instant>, now: Instant) {
+    if warned.is_none_or(|warned| now.duration_since(warned) >= WARN_EVERY) {
+        *warned = Some(now);
+        tracing::warn!(member = %upstream.name, "deliveries lag: publishes are refused as overloaded until they do no more");
     }
 }
 
@@ -259,7 +287,6 @@ fn receive(
             tracing::info!(member = %upstream.name, link = number, "the topic server is ending");
             upstream.leave(number);
         }
-        // That they came is what counts.
         FromTopicServer::Pong(_) | FromTopicServer::Welcome(_) => {}
         FromTopicServer::Rings(rings) => hear_of(&rings.newest, upstream, shared),
         item => shared.hub.receive(view, item, touched),

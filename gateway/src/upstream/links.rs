@@ -55,6 +55,8 @@ pub(crate) struct Upstream {
     /// Its link has been up at some time.
     ever_up: AtomicBool,
     sight: Mutex<Sight>,
+    /// What goes this way now would wait for too long ([`crate::upstream::lag`]).
+    lags: AtomicBool,
 }
 
 /// A member of the ring and whether its link is up, for readiness.
@@ -166,6 +168,14 @@ impl Links {
         Arc::clone(&self.members.load()[member.0 as usize].budget)
     }
 
+    /// Whether what is published to a member now would wait for too long.
+    pub(crate) fn lags(&self, member: MemberId) -> bool {
+        self.members
+            .load()
+            .get(member.0 as usize)
+            .is_some_and(|upstream| upstream.lags.load(Ordering::Relaxed))
+    }
+
     /// Queues a request for a member, if this link is still its link.
     pub(crate) fn send(&self, member: MemberId, link: u64, request: Request) {
         if let Some(upstream) = self.members.load().get(member.0 as usize) {
@@ -264,6 +274,7 @@ impl Upstream {
             former: AtomicBool::new(false),
             ever_up: AtomicBool::new(false),
             sight: Mutex::new(Sight::new(now)),
+            lags: AtomicBool::new(false),
         }
     }
 
@@ -277,6 +288,16 @@ impl Upstream {
     pub(crate) fn view(&self) -> LinkView {
         let up = self.number();
         LinkView { member: self.id, up, owner: Incarnation(self.owner.load(Ordering::Acquire)) }
+    }
+
+    /// Says whether its link lags. Whether that is new.
+    pub(crate) fn set_lags(&self, lags: bool) -> bool {
+        // One task says so; what others see late costs a few publishes.
+        let is_new = self.lags.load(Ordering::Relaxed) != lags;
+        if is_new {
+            self.lags.store(lags, Ordering::Relaxed);
+        }
+        is_new
     }
 
     /// Requests may be queued for this link.
@@ -303,6 +324,7 @@ impl Upstream {
 
     /// No request can be queued until the next link.
     pub(crate) fn set_down(&self, number: u64) {
+        self.set_lags(false);
         let _ = self.up.compare_exchange(number, 0, Ordering::AcqRel, Ordering::Relaxed);
         self.sight.lock().end(Some(number), Instant::now());
         self.outbox.close(number);

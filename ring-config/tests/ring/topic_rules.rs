@@ -2,7 +2,7 @@
 
 use campanile_process::settings::{ConfigFile, Faults};
 use campanile_ring_config::TopicRules;
-use campanile_ring_config::topics::{History, KEY, OnLoss, Rule};
+use campanile_ring_config::topics::{History, KEY, OnLoss, Overflow, Rule};
 use proptest::collection::btree_set;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -126,12 +126,26 @@ fn a_rule_says_what_a_loss_means_to_plain_channels() {
 }
 
 #[test]
+fn a_rule_says_what_gives_way_in_a_full_queue() {
+    let rules = rules(
+        "[[topics]]\npattern = \"a*\"\noverflow = \"drop-oldest\"\n[[topics]]\npattern = \"b*\"\n\
+         overflow = \"close\"\n[[topics]]\npattern = \"c*\"\n",
+    )
+    .unwrap();
+    assert_eq!(rules.overflow(b"a"), Overflow::DropOldest);
+    for topic in ["b", "c", "d"] {
+        assert_eq!(rules.overflow(topic.as_bytes()), Overflow::Close, "{topic}");
+    }
+    assert_eq!(TopicRules::default().overflow(b"a"), Overflow::Close);
+}
+
+#[test]
 fn every_value_out_of_bounds_is_a_fault_with_its_line() {
     let text = "[[topics]]\npattern = \"a\"\nhistory_messages = -1\nhistory_bytes = \"1\"\nhistory_seconds = 86401\n\
-                on_loss = \"panic\"\n";
+                on_loss = \"panic\"\noverflow = \"drop\"\n";
     let faults = rules(text).unwrap_err().to_string();
-    for (line, key) in [(3, "history_messages"), (4, "history_bytes"), (5, "history_seconds"), (6, "on_loss")]
-    {
+    let keys = ["history_messages", "history_bytes", "history_seconds", "on_loss", "overflow"];
+    for (line, key) in (3..).zip(keys) {
         assert!(faults.contains(&format!(":{line}: {key}")), "{key} in {faults}");
     }
 }

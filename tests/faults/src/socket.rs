@@ -39,10 +39,18 @@ pub(crate) fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
 
 /// Connects and upgrades; with a receive buffer of so many bytes if one is given.
 pub(crate) async fn open(address: SocketAddr, receive_buffer: Option<u32>) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let socket = new(address)?;
     if let Some(bytes) = receive_buffer {
         socket.set_recv_buffer_size(bytes)?;
     }
+    upgrade(socket, address).await
+}
+
+fn new(address: SocketAddr) -> io::Result<TcpSocket> {
+    if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }
+}
+
+async fn upgrade(socket: TcpSocket, address: SocketAddr) -> io::Result<TcpStream> {
     let mut stream = socket.connect(address).await?;
     stream.set_nodelay(true)?;
     let request = format!(
@@ -68,6 +76,18 @@ pub(crate) async fn open(address: SocketAddr, receive_buffer: Option<u32>) -> io
 /// Opens one with its two halves.
 pub(crate) async fn open_split(address: SocketAddr) -> io::Result<(Reader, OwnedWriteHalf)> {
     let (reading, writing) = open(address, None).await?.into_split();
+    Ok((Reader(BufReader::new(reading)), writing))
+}
+
+/// The same; of what is sent, its own kernel keeps about so many bytes at most. Otherwise that may be megabytes, which
+/// come when the client has long stopped to send.
+pub(crate) async fn open_split_keeping(
+    address: SocketAddr,
+    send_buffer: u32,
+) -> io::Result<(Reader, OwnedWriteHalf)> {
+    let socket = new(address)?;
+    socket.set_send_buffer_size(send_buffer)?;
+    let (reading, writing) = upgrade(socket, address).await?.into_split();
     Ok((Reader(BufReader::new(reading)), writing))
 }
 

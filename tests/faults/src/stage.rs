@@ -32,6 +32,12 @@ impl Stage {
         Duration::from_secs(self.seconds.unwrap_or(if self.short { short } else { full }))
     }
 
+    /// The most that something may take: in the short form, on machines that have other work, some more. Without any bound it
+    /// would take a deadline's 5 s more, at least.
+    pub(crate) fn within(&self, most: Duration) -> Duration {
+        most + Duration::from_secs(self.many(2, 0))
+    }
+
     /// A number of the short form, or of the full one.
     pub(crate) fn many<T>(&self, short: T, full: T) -> T {
         if self.short { short } else { full }

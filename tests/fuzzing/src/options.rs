@@ -54,6 +54,7 @@ pub(crate) fn check_gateway(mut resolver: Resolver<'_>) -> Result<(), Faults> {
     within("max-frame", settings.client.frame as u64);
     within("client-outbox", settings.client.outbox as u64);
     within("client-send-buffer", settings.client.send_buffer as u64);
+    within("client-receive-buffer", settings.client.receive_buffer as u64);
     within("idle-seconds", settings.client.idle.as_secs());
     within("channels-per-session", settings.session.channels as u64);
     within("owner-outbox", settings.owner_outbox as u64);

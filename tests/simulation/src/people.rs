@@ -348,7 +348,8 @@ impl World {
                 self.say(|| format!("client {client}: attempt {} is answered {result:?}", token.attempt));
                 self.mix(token.attempt as u64 ^ 5 << 40);
             }
-            Item::Frame(_) => {}
+            // No topic here lets go of messages.
+            Item::Frame(_) | Item::Droppable { .. } | Item::Dropped { .. } => {}
         }
     }
 

@@ -74,7 +74,7 @@ pub(super) async fn exhausted(stage: &Stage) -> Result<Vec<Row>> {
     rows.at_most(
         "a new client is served again after",
         time_until(gone, PATIENCE, joins).await,
-        Duration::from_secs(5),
+        stage.within(Duration::from_secs(5)),
     );
     let links = async || match server.metric("ring_version").await {
         version if version > 0.0 => Ok(()),

@@ -65,7 +65,7 @@ pub(super) async fn gateway(stage: &Stage) -> Result<Vec<Row>> {
     }
     let during = probe.between(begun, Instant::now() - Duration::from_secs(1));
     let before = probe.between(calm, begun);
-    rows.at_most("topic servers drop its links after", forgotten, Duration::from_secs(1));
+    rows.at_most("topic servers drop its links after", forgotten, stage.within(Duration::from_secs(1)));
     let lost = during.publishes - during.delivered + during.errors;
     rows.must("publishes of other clients not delivered", lost, "0", lost == 0);
     tell_others(&mut rows, stage, &before, &during);

@@ -53,7 +53,7 @@ pub(super) async fn out_of_reach(
     for (node, left) in fault.who_notices(&cluster) {
         let noticed = async || node.metric("links").await == left && node.metric("ring_version").await > 0.0;
         let took = time_until(begun, PATIENCE, noticed).await;
-        rows.at_most(&format!("{} gives the link up after", node.name), took, DETECTION);
+        rows.at_most(&format!("{} gives the link up after", node.name), took, stage.within(DETECTION));
     }
     stage.hold(away.saturating_sub(begun.elapsed())).await;
     stage.say("the fault ends");
@@ -61,7 +61,11 @@ pub(super) async fn out_of_reach(
     let back = Instant::now();
     let again = async || touched.all_deliver_after(back).ok_or("no delivery on some topic yet");
     let again = eventually("messages flow again", PATIENCE, again).await.ok();
-    rows.at_most("delivery again after its return", again.map(|at| at.duration_since(back)), RETURN);
+    rows.at_most(
+        "delivery again after its return",
+        again.map(|at| at.duration_since(back)),
+        stage.within(RETURN),
+    );
     stage.say("messages flow again");
     stage.hold(stage.long(2, 5)).await;
     let end = Instant::now();
@@ -73,7 +77,7 @@ pub(super) async fn out_of_reach(
     let _ = eventually("every publish is answered", PATIENCE, answered).await;
 
     let during = touched.between(begun, back);
-    tell_replies(&mut rows, &during);
+    tell_replies(&mut rows, stage, &during);
     let [before, during] = [others.between(calm, begun), others.between(begun, back)];
     tell_others(&mut rows, stage, &before, &during);
     let lost = during.publishes - during.delivered + during.errors;
@@ -91,7 +95,7 @@ pub(super) async fn out_of_reach(
 }
 
 /// Every publish to a topic whose owner is away is answered at its deadline at the latest.
-fn tell_replies(rows: &mut Rows, during: &Found) {
+fn tell_replies(rows: &mut Rows, stage: &Stage, during: &Found) {
     rows.must(
         "publishes to its topics answered with an error",
         during.errors,
@@ -99,14 +103,14 @@ fn tell_replies(rows: &mut Rows, during: &Found) {
         during.errors > 0,
     );
     rows.tell("with the reasons", during.reasons.join(", "));
-    rows.at_most("the longest wait for a reply", Some(during.longest_reply), DEADLINE);
+    rows.at_most("the longest wait for a reply", Some(during.longest_reply), stage.within(DEADLINE));
     rows.must("publishes never answered", during.unanswered, "0", during.unanswered == 0);
 }
 
 /// p99 of those who have nothing to do with the fault: unchanged, but for what a machine's noise is. The short form runs on
 /// busy machines, with programs that are not optimised: it finds those who wait for somebody's deadline.
 pub(super) fn tell_others(rows: &mut Rows, stage: &Stage, before: &Found, during: &Found) {
-    let noise = Duration::from_millis(stage.many(250, 2));
+    let noise = Duration::from_millis(stage.many(1_000, 2));
     let most = before.p99.mul_f64(1.1).max(before.p99 + noise);
     let value = format!("{} before, {} during", in_words(before.p99), in_words(during.p99));
     rows.must("p99 of other topics", value, &format!("at most {}", in_words(most)), during.p99 <= most);

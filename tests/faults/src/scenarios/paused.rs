@@ -53,7 +53,7 @@ pub(super) async fn gateway(stage: &Stage) -> Result<Vec<Row>> {
     cluster.gateways[1].pause()?;
     for server in &cluster.topic_servers {
         let gone = time_until(begun, PATIENCE, async || server.metric("links").await == 1.0).await;
-        rows.at_most(&format!("{} gives its link up after", server.name), gone, DETECTION);
+        rows.at_most(&format!("{} gives its link up after", server.name), gone, stage.within(DETECTION));
     }
     stage.hold(stage.long(10, 10).saturating_sub(begun.elapsed())).await;
     stage.say("SIGCONT");
@@ -70,7 +70,7 @@ pub(super) async fn gateway(stage: &Stage) -> Result<Vec<Row>> {
     rows.at_most(
         "all its links are up again after",
         time_until(back, PATIENCE, linked).await,
-        Duration::from_secs(2),
+        stage.within(Duration::from_secs(2)),
     );
     stage.hold(stage.long(2, 5)).await;
     let [before, during] = [probe.between(calm, begun), probe.between(begun, back)];

@@ -53,15 +53,27 @@ pub(super) async fn storm(stage: &Stage) -> Result<Vec<Row>> {
     cluster.gateways[0].kill()?;
     let other = &cluster.gateways[1];
     let back = async || other.metric("channels").await >= all;
-    rows.at_most("all are joined at the other one after", time_until(killed, PATIENCE, back).await, RETURN);
+    rows.at_most(
+        "all are joined at the other one after",
+        time_until(killed, PATIENCE, back).await,
+        stage.within(RETURN),
+    );
     let resumed = async || other.metric("recovered_total").await >= recovered + gone;
-    rows.at_most("all have got what they missed after", time_until(killed, PATIENCE, resumed).await, RETURN);
+    rows.at_most(
+        "all have got what they missed after",
+        time_until(killed, PATIENCE, resumed).await,
+        stage.within(RETURN),
+    );
     let calm_again = Instant::now();
     stage.say("all are back");
     stage.hold(stage.long(2, 10)).await;
     let [before, during] = [probe.between(calm, killed), probe.between(killed, calm_again)];
     rows.tell("p99 of other clients before", in_words(before.p99));
-    rows.at_most("p99 of other clients meanwhile", Some(during.p99), Duration::from_millis(250));
+    rows.at_most(
+        "p99 of other clients meanwhile",
+        Some(during.p99),
+        stage.within(Duration::from_millis(250)),
+    );
     let lost = during.publishes - during.delivered + during.errors;
     rows.must("publishes of other clients not delivered", lost, "0", lost == 0);
     let grown = http::memory(other.id()).saturating_sub(memory) / (1 << 20);

@@ -49,19 +49,19 @@ pub(super) async fn clients(stage: &Stage) -> Result<Vec<Row>> {
     let members = 120.0 * 1.2;
     let gone = async || Size::now(&cluster).await.sessions <= members;
     let gone = time_until(cut, PATIENCE, gone).await;
-    rows.at_most("their sessions are gone after", gone, Duration::from_secs(IDLE + 2));
+    rows.at_most("their sessions are gone after", gone, stage.within(Duration::from_secs(IDLE + 2)));
     // Topics linger for a second after their last channel. The check's 20 are at both gateways.
     let left = async || Size::now(&cluster).await.topics <= 40.0;
     rows.at_most(
         "their topics are given up after",
         time_until(cut, PATIENCE, left).await,
-        Duration::from_secs(IDLE + 4),
+        stage.within(Duration::from_secs(IDLE + 4)),
     );
     let small = async || Size::now(&cluster).await.descriptors < before.descriptors + 100;
     rows.at_most(
         "their descriptors are closed after",
         time_until(cut, PATIENCE, small).await,
-        Duration::from_secs(IDLE + 4),
+        stage.within(Duration::from_secs(IDLE + 4)),
     );
     let after = Size::now(&cluster).await;
     let mib = |bytes: u64| bytes / (1 << 20);

@@ -134,8 +134,10 @@ impl Gateway {
         match item {
             FromTopicServer::Deliver { subscription, offset, message } => {
                 self.at(subscription.slot, |topic, name, _, effects| {
-                    if topic.deliver(subscription, offset, &message, link, effects) == Delivery::FanOut {
-                        fan_out(name, topic.listeners(), &message, offset, &mut Touched::default());
+                    if topic.deliver(subscription, offset, &message, link, effects) == Delivery::FanOut
+                        && let Some(position) = topic.position()
+                    {
+                        fan_out(name, topic.listeners(), &message, position, &mut Touched::default());
                     }
                 });
             }

@@ -1,0 +1,189 @@
+//! Whether a link lags: pure rules. A probe is a ping that takes the way of a publish and of its delivery, through the
+//! queues of both ends; what it takes longer than at best, whatever is published now will wait, too.
+//!
+//! While it waits for more than 250 ms, this gateway takes no publishes for that topic server: both queues are bounded
+//! in bytes, and the one at the other end is full when the link is cut. A link on which nothing comes at all does not
+//! lag, it is down or about to be; that has deadlines of its own.
+
+use std::time::{Duration, Instant};
+
+/// A link that is so much slower than at its best begins to lag.
+const HIGH: Duration = Duration::from_millis(250);
+
+/// It ends to lag when it is no slower than this, so that it does not come and go with every batch.
+const LOW: Duration = Duration::from_millis(125);
+
+/// The time between two probes, while there is something to measure.
+const EVERY: Duration = Duration::from_millis(50);
+
+/// Without a sign of life for so long, nothing is known of the link's lag.
+const FORGET: Duration = Duration::from_secs(1);
+
+/// The lag of one link, from its opening to its end.
+#[derive(Debug)]
+pub(crate) struct Lag {
+    /// The probe that is under way: its number, and when it left.
+    open: Option<(u64, Instant)>,
+    /// When the last probe left.
+    probed: Option<Instant>,
+    /// The shortest way of a probe. A first one that had to wait is corrected by the next.
+    best: Option<Duration>,
+    /// When something came last.
+    heard: Instant,
+    lags: bool,
+}
+
+impl Lag {
+    /// Of a link that is opened now.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { open: None, probed: None, best: None, heard: now, lags: false }
+    }
+
+    /// Whether it lags, as far as is known.
+    pub(crate) fn lags(&self) -> bool {
+        self.lags
+    }
+
+    /// A batch has come and has been worked off; with the answers to pings up to this one, if any was in it.
+    pub(crate) fn heard(&mut self, answer: Option<u64>, now: Instant) {
+        self.heard = now;
+        let Some((number, left)) = self.open else { return };
+        let took = now.saturating_duration_since(left);
+        let answered = answer.is_some_and(|answer| answer >= number);
+        if answered {
+            self.open = None;
+            self.best = Some(self.best.map_or(took, |best| best.min(took)));
+        }
+        let late = took.saturating_sub(self.best.unwrap_or_default());
+        if late > HIGH {
+            self.lags = true;
+        } else if answered && late <= LOW {
+            self.lags = false;
+        }
+    }
+
+    /// Time passes. Who is silent is not known to lag.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.heard) > FORGET {
+            self.lags = false;
+        }
+    }
+
+    /// Whether a probe should leave now, after a batch with messages or without. One at a time; while the link lags, the
+    /// next at once.
+    pub(crate) fn wants_probe(&self, messages: bool, now: Instant) -> bool {
+        self.open.is_none()
+            && (self.lags
+                || messages
+                    && self.probed.is_none_or(|probed| now.saturating_duration_since(probed) >= EVERY))
+    }
+
+    /// A probe of this number leaves.
+    pub(crate) fn probe(&mut self, number: u64, now: Instant) {
+        self.open = Some((number, now));
+        self.probed = Some(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A link on a clock of milliseconds.
+    struct Link {
+        lag: Lag,
+        start: Instant,
+    }
+
+    impl Link {
+        fn new() -> Self {
+            let start = Instant::now();
+            Self { lag: Lag::new(start), start }
+        }
+
+        fn at(&self, ms: u64) -> Instant {
+            self.start + Duration::from_millis(ms)
+        }
+
+        fn probe(&mut self, number: u64, ms: u64) {
+            self.lag.probe(number, self.at(ms));
+        }
+
+        /// A batch comes; whether the link lags then.
+        fn heard(&mut self, answer: Option<u64>, ms: u64) -> bool {
+            self.lag.heard(answer, self.at(ms));
+            self.lag.lags()
+        }
+    }
+
+    #[test]
+    fn a_link_lags_above_one_mark_and_no_more_below_the_other() {
+        let mut link = Link::new();
+        link.probe(1, 0);
+        assert!(!link.heard(Some(1), 10), "its best: 10 ms");
+        link.probe(2, 1_000);
+        assert!(!link.heard(Some(2), 1_260), "250 ms more is not too much");
+        link.probe(3, 2_000);
+        assert!(link.heard(Some(3), 2_261));
+        link.probe(4, 3_000);
+        assert!(link.heard(Some(4), 3_136), "between the marks it stays as it is");
+        link.probe(5, 4_000);
+        assert!(!link.heard(Some(5), 4_135));
+    }
+
+    #[test]
+    fn a_probe_that_does_not_come_back_among_other_batches_shows_the_lag() {
+        let mut link = Link::new();
+        link.probe(1, 0);
+        assert!(!link.heard(None, 250));
+        assert!(link.heard(None, 251));
+        assert!(link.heard(Some(0), 300), "not its answer");
+        // The first probe's own wait is no measure of the link at its best.
+        assert!(!link.heard(Some(1), 400));
+        link.probe(2, 400);
+        assert!(!link.heard(Some(2), 401));
+        link.probe(3, 500);
+        assert!(link.heard(None, 752));
+        assert!(link.heard(Some(4), 800), "its answer was there, too, and came late");
+        link.probe(5, 800);
+        assert!(!link.heard(Some(5), 801));
+    }
+
+    #[test]
+    fn a_far_topic_server_does_not_lag() {
+        let mut link = Link::new();
+        link.probe(1, 0);
+        assert!(!link.heard(Some(1), 200));
+        link.probe(2, 1_000);
+        assert!(!link.heard(Some(2), 1_400));
+    }
+
+    #[test]
+    fn silence_is_no_lag() {
+        let mut link = Link::new();
+        link.probe(1, 0);
+        link.lag.tick(link.at(5_000));
+        assert!(!link.lag.lags(), "nothing came at all");
+        assert!(link.heard(None, 6_000));
+        link.lag.tick(link.at(7_000));
+        assert!(link.lag.lags());
+        link.lag.tick(link.at(7_001));
+        assert!(!link.lag.lags());
+    }
+
+    #[test]
+    fn probes_are_few_and_none_without_messages_but_in_lag() {
+        let mut link = Link::new();
+        assert!(!link.lag.wants_probe(false, link.at(0)));
+        assert!(link.lag.wants_probe(true, link.at(0)));
+        link.probe(1, 0);
+        assert!(!link.lag.wants_probe(true, link.at(1_000)), "one at a time");
+        link.heard(Some(1), 5);
+        assert!(!link.lag.wants_probe(true, link.at(49)));
+        assert!(link.lag.wants_probe(true, link.at(50)));
+        assert!(!link.lag.wants_probe(false, link.at(50)));
+        link.probe(2, 50);
+        link.heard(Some(2), 400);
+        assert!(link.lag.wants_probe(false, link.at(400)), "to see its end");
+    }
+}
