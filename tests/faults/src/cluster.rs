@@ -219,9 +219,17 @@ impl Cluster {
     }
 }
 
-/// A port that was free a moment ago. An address of another namespace has all of its ports free.
+/// A port that was free a moment ago, and will be when a process that had it is started again: none that the kernel gives to
+/// whoever connects (from 32,768 on, if nobody has changed that). An address of another namespace has all of its ports free.
 fn free_port(host: IpAddr) -> Result<SocketAddr> {
     let asked = if host.is_loopback() { host } else { Ipv4Addr::LOCALHOST.into() };
-    let listener = TcpListener::bind((asked, 0))?;
-    Ok(SocketAddr::new(host, listener.local_addr()?.port()))
+    let mut last = None;
+    for _ in 0..100 {
+        let port = fastrand::u16(10_000..32_000);
+        match TcpListener::bind((asked, port)) {
+            Ok(_) => return Ok(SocketAddr::new(host, port)),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| std::io::ErrorKind::AddrInUse.into()).into())
 }
