@@ -101,7 +101,7 @@ pub(crate) fn json(rows: &[Row]) -> Value {
     Value::Array(rows.iter().map(row).collect())
 }
 
-/// What [`json`] made.
+/// What [`json()`] made.
 pub(crate) fn from_json(value: &Value) -> Vec<Row> {
     let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
     let row = |row: &Value| Row {
