@@ -78,14 +78,20 @@ pub(crate) fn warm_up(default: &'static str) -> Arg {
 
 /// `--payload-bytes`, `--in-flight`, `--rate` and `--warm-up`: what the workloads that publish have in common.
 pub(crate) fn traffic_options(command: Command) -> Command {
-    command
+    let command = command
         .arg(option("payload-bytes", "B", "128", "Length of each payload's JSON text (50 to 8388608)"))
         .arg(option(
             "in-flight",
             "N",
             "",
             "Closed loop: publishes in flight per topic; one is in flight until every subscriber has it [default: 1]",
-        ))
+        ));
+    rate_and_time(command)
+}
+
+/// `--rate`, `--seconds` and `--warm-up`.
+pub(crate) fn rate_and_time(command: Command) -> Command {
+    command
         .arg(option(
             "rate",
             "R",

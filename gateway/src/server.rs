@@ -140,7 +140,7 @@ impl Gateway {
         }
         let mut upkeep = JoinSet::new();
         upkeep.spawn(tick(Arc::clone(&self.hub), Arc::clone(&self.links)));
-        upkeep.spawn(idle::watch(Arc::clone(&self.clients), self.settings.client.idle));
+        upkeep.spawn(idle::watch(Arc::clone(&self.clients)));
         upkeep.spawn(follow_ring(self.feed.rings, shared));
         tokio::select! {
             () = self.shutdown.drain.cancelled() => {

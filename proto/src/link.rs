@@ -1,6 +1,9 @@
 //! The generated gRPC ends, and the transport settings that both must agree on.
 
+use std::error::Error;
 use std::time::Duration;
+
+use tonic::transport::Endpoint;
 
 use crate::generated::{PeerBatch, gateway_item, peer_item, topic_server_item};
 
@@ -29,6 +32,13 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 /// How long h2 waits for that sign.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long a connection may take. The kernel asks for it at once, after 1 s, and then after 3 and 7 s: a new attempt comes
+/// sooner, so that a link is back within 2 s of a network that heals.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// How long the first answer on it may take.
+pub const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How often each end asks the other's working task for a sign of life.
 pub const PING_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -38,6 +48,32 @@ pub const SILENT_AFTER: Duration = Duration::from_millis(4_200);
 
 /// How often each end looks whether it has been silent for too long.
 pub const LIFE_CHECK: Duration = Duration::from_millis(200);
+
+/// Where a link is opened, whose stream has a window of so many bytes.
+///
+/// # Errors
+/// The address is none, in words.
+pub fn endpoint(address: &str, stream_window: u32) -> Result<Endpoint, String> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"));
+    Ok(endpoint
+        .map_err(|error| format!("bad address: {error}"))?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(stream_window)
+        .initial_connection_window_size(CONNECTION_WINDOW))
+}
+
+/// The words behind tonic's own, which only say "transport error".
+pub fn source_of(error: &dyn Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
 
 impl GatewayBatch {
     /// Whether it is a sign of life. Pings alone are none: who sends them may hear nothing of this end, as when a network

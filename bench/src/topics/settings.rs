@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Command;
 
-use crate::arguments::{Pace, Reader, option, pace, seconds, warm_up};
+use crate::arguments::{Pace, Reader, option, pace, rate_and_time};
 use crate::frame::SMALLEST_PAYLOAD;
 use crate::protocol::Protocol;
 use crate::target::Url;
@@ -13,7 +13,7 @@ use crate::target::Url;
 pub(super) const ADDRESS: &str = "127.0.0.1:5001";
 
 pub(crate) fn command() -> Command {
-    Command::new("topics")
+    let command = Command::new("topics")
         .about("Very many topics on one topic server, each with one subscribed gateway: memory each, publishes per second")
         .after_help(
             "It opens a link to the topic server as a gateway does. The server must own every topic: give it a ring of \
@@ -28,15 +28,8 @@ pub(crate) fn command() -> Command {
             "",
             "Closed loop: publishes in flight over all topics; one is in flight until it is answered and delivered \
              [default: 64]",
-        ))
-        .arg(option(
-            "rate",
-            "R",
-            "",
-            "Open loop: publishes per second in all; latency counts from the scheduled time",
-        ))
-        .arg(seconds("10"))
-        .arg(warm_up("2"))
+        ));
+    rate_and_time(command)
 }
 
 #[derive(Debug)]

@@ -36,7 +36,7 @@ use crate::metrics::Metrics;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Largest request head.
-const HEADER_BYTES: usize = 16 * 1024;
+pub(crate) const HEADER_BYTES: usize = 16 * 1024;
 
 /// What every client connection of a gateway may take.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +92,11 @@ impl Clients {
     pub(crate) fn start_drain(&self) -> Vec<Outbox> {
         self.draining.store(true, Ordering::SeqCst);
         self.open.lock().iter().map(|(_, outbox)| outbox.clone()).collect()
+    }
+
+    /// How long a client may be silent.
+    pub(crate) fn idle(&self) -> Duration {
+        self.limits.idle
     }
 
     /// Looks at the clients in these places, as far as there are so many; false if the last place is among them.

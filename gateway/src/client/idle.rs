@@ -20,9 +20,10 @@ pub(crate) fn now() -> u64 {
     START.elapsed().as_millis() as u64
 }
 
-/// Closes those that have been silent for `idle`, at most a twentieth of that later, until it is dropped. Also gives back
+/// Closes those that have been silent for the idle time, at most a twentieth of that later, until it is dropped. Also gives back
 /// the memory of queues that are empty.
-pub(crate) async fn watch(clients: Arc<Clients>, idle: Duration) {
+pub(crate) async fn watch(clients: Arc<Clients>) {
+    let idle = clients.idle();
     let mut pause = tokio::time::interval((idle / 20).clamp(SHORTEST_PAUSE, LONGEST_PAUSE));
     pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::client::accept::HEADER_BYTES;
 use crate::client::admission::Turned;
 
 /// How many are answered at a time. File descriptors are kept for more than these beside all connections.
@@ -21,9 +22,6 @@ const ANSWERED: usize = 64;
 
 /// How long one may take to ask and to read its answer.
 const TIME: Duration = Duration::from_secs(2);
-
-/// Largest request head.
-const HEADER_BYTES: usize = 16 * 1024;
 
 /// When to come back, in seconds: between these, so that those who left together do not come together.
 const COME_BACK: std::ops::RangeInclusive<u8> = 1..=10;

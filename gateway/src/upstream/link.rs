@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use campanile_process::backoff::Backoff;
 use campanile_process::shutdown::Shutdown;
 use campanile_proto::link::{
-    CONNECTION_WINDOW, GatewayBatch, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LIFE_CHECK, LinkClient,
-    MESSAGE_BYTES, PING_INTERVAL, SILENT_AFTER, STREAM_WINDOW, TopicServerBatch,
+    GatewayBatch, LIFE_CHECK, LinkClient, MESSAGE_BYTES, OPEN_TIMEOUT, PING_INTERVAL, SILENT_AFTER,
+    STREAM_WINDOW, TopicServerBatch, endpoint, source_of,
 };
 use campanile_proto::message::{Hello, Welcome};
 use campanile_proto::wire::decode_topic_server_item;
@@ -21,20 +21,12 @@ use campanile_ring_config::{Offers, Ring};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_stream::Stream;
 use tonic::Streaming;
-use tonic::transport::Endpoint;
 
 use crate::client::direct::Touched;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::upstream::lag::Lag;
 use crate::upstream::links::{Links, Upstream};
-
-/// How long a connection may take. The kernel asks for it at once, after 1 s, and then after 3 and 7 s: a new attempt
-/// comes sooner, so that a link is back within 2 s of a network that heals.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_500);
-
-/// How long the first answer on it may take.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The time between two lines in the log about one link's lag.
 const WARN_EVERY: Duration = Duration::from_secs(10);
@@ -119,15 +111,7 @@ pub(crate) async fn keep(upstream: Arc<Upstream>, shared: Shared) {
 }
 
 async fn open(upstream: &Arc<Upstream>, shared: &Shared, number: u64) -> Result<Open, String> {
-    let endpoint = Endpoint::from_shared(format!("http://{}", upstream.address))
-        .map_err(|error| format!("bad address: {error}"))?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW);
+    let endpoint = endpoint(&upstream.address, STREAM_WINDOW)?;
     let channel =
         endpoint.connect().await.map_err(|error| format!("cannot connect: {}", source_of(&error)))?;
     let mut client = LinkClient::new(channel)
@@ -328,15 +312,6 @@ impl Stream for Batches {
         let version = self.links.ring().version();
         self.upstream.outbox.poll_batch(context, self.number, version)
     }
-}
-
-/// The words behind tonic's own, which only say "transport error".
-fn source_of(error: &dyn std::error::Error) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
 }
 
 fn refusal(status: &tonic::Status) -> String {

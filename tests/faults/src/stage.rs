@@ -32,8 +32,8 @@ impl Stage {
         Duration::from_secs(self.seconds.unwrap_or(if self.short { short } else { full }))
     }
 
-    /// The most that something may take: in the short form, on machines that have other work, some more. Without any bound it
-    /// would take a deadline's 5 s more, at least.
+    /// The most that something may take. The short form runs on machines that have other work, and allows 2 s more: less than
+    /// any deadline that somebody might be waiting for.
     pub(crate) fn within(&self, most: Duration) -> Duration {
         most + Duration::from_secs(self.many(2, 0))
     }

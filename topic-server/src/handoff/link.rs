@@ -15,8 +15,7 @@ use campanile_process::backoff::Backoff;
 use campanile_process::shutdown::Shutdown;
 use campanile_proto::handoff::{FromPeer, HandoffClient, PeerBatch, PeerHello, decode_peer_item};
 use campanile_proto::link::{
-    CONNECTION_WINDOW, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LIFE_CHECK, MESSAGE_BYTES, PING_INTERVAL,
-    SILENT_AFTER,
+    LIFE_CHECK, MESSAGE_BYTES, OPEN_TIMEOUT, PING_INTERVAL, SILENT_AFTER, endpoint, source_of,
 };
 use campanile_proto::message::Place;
 use campanile_proto::{Incarnation, ids};
@@ -24,7 +23,6 @@ use campanile_ring_config::{Offers, Ring};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Endpoint;
 use tonic::{Code, Streaming};
 
 use crate::handoff::outbox::PeerOutbox;
@@ -32,13 +30,6 @@ use crate::handoff::rules::Handoff;
 use crate::handoff::service::{Registration, first};
 use crate::metrics::Metrics;
 use crate::topics::Ownership;
-
-/// How long a connection may take. The kernel asks for it at once, after 1 s, and then after 3 and 7 s: a new attempt
-/// comes sooner, so that a link is back within 2 s of a network that heals.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_500);
-
-/// How long the first answer on it may take.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bounds of the pause between two attempts.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
@@ -210,15 +201,7 @@ async fn open(
     outbox: &PeerOutbox,
     shared: &Shared,
 ) -> Result<Option<Opened>, String> {
-    let endpoint = Endpoint::from_shared(format!("http://{}", place.address))
-        .map_err(|error| format!("bad address: {error}"))?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true)
-        .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW);
+    let endpoint = endpoint(&place.address, WINDOW)?;
     let channel = endpoint.connect().await.map_err(|error| {
         if is_refused(&error) {
             shared.handoff.refused(place, Instant::now());
@@ -413,15 +396,6 @@ impl Drop for Asks {
     fn drop(&mut self) {
         self.outbox.close();
     }
-}
-
-/// The words behind tonic's own, which only say "transport error".
-fn source_of(error: &dyn Error) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
 }
 
 fn is_refused(error: &(dyn Error + 'static)) -> bool {

@@ -405,10 +405,10 @@ impl Handoff {
         self.metrics.handoffs_open.set(open as i64);
         let is_new = now.duration_since(inner.adopted) < 2 * ASK_ALL_AFTER;
         let is_busy = open > 0 || is_new || self.ownership.is_starting();
-        if is_busy && !self.busy.swap(is_busy, Ordering::Relaxed) {
+        let was_busy = self.busy.swap(is_busy, Ordering::Relaxed);
+        if is_busy && !was_busy {
             self.became_busy.notify_one();
         }
-        self.busy.store(is_busy, Ordering::Relaxed);
     }
 
     /// Whom there is to ask at all, and who is out of reach.
