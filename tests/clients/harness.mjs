@@ -47,16 +47,24 @@ class Server {
 
   /** `host:port`, as printed at the first start. */
   address = "";
+  /** The same of a gateway's Redis front, if it was asked for. */
+  redisAddress = "";
 
   constructor(role, options) {
     this.#role = role;
     this.#options = options;
   }
 
+  /** The process's id while it runs. */
+  get pid() {
+    return this.#child?.pid;
+  }
+
   /** Resolves once it listens. A second start listens where the first did. */
   async start() {
     const options = { ...this.#options };
     if (this.address) options.listen = this.address;
+    if (this.redisAddress) options.redis = this.redisAddress;
     const words = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
     // A setting of the person who runs the tests is none of the tests' settings.
     const kept = Object.entries(process.env).filter(([name]) => !name.startsWith("CAMPANILE_"));
@@ -72,10 +80,12 @@ class Server {
     });
     createInterface({ input: child.stderr }).on("line", (line) => this.#keep(line));
     const listening = new Promise((found) => {
+      const addresses = new Map();
       createInterface({ input: child.stdout }).on("line", (line) => {
         this.#keep(line);
         const match = line.match(/^listening (\S+) (\S+)$/);
-        if (match && match[1] === this.#role) found(match[2]);
+        if (match) addresses.set(match[1], match[2]);
+        if (addresses.has(this.#role) && (addresses.has("redis") || !options.redis)) found(addresses);
       });
     });
     let timer;
@@ -84,7 +94,9 @@ class Server {
       throw this.#failure(`ended at its start with ${signal ?? code}`);
     });
     died.catch(() => {});
-    this.address = await Promise.race([listening, died, late]).finally(() => clearTimeout(timer));
+    const addresses = await Promise.race([listening, died, late]).finally(() => clearTimeout(timer));
+    this.address = addresses.get(this.#role);
+    this.redisAddress = addresses.get("redis") ?? "";
   }
 
   /** Asks it to drain; resolves with its exit code. */
@@ -121,11 +133,11 @@ export class Cluster {
   gateways = [];
   #ring;
 
-  /** `config`: the text of a config file for all of them. */
-  static async start({ topicServers = 2, gateways = 2, config = "" } = {}) {
+  /** `config`: the text of a config file for all of them; `redis`: whether the gateways have a Redis front. */
+  static async start({ topicServers = 2, gateways = 2, config = "", redis = false } = {}) {
     const cluster = new Cluster();
     try {
-      await cluster.#start(topicServers, gateways, config);
+      await cluster.#start(topicServers, gateways, config, redis);
       return cluster;
     } catch (error) {
       await cluster.stop();
@@ -133,7 +145,7 @@ export class Cluster {
     }
   }
 
-  async #start(topicServers, gateways, config) {
+  async #start(topicServers, gateways, config, redis) {
     const folder = await mkdtemp(join(tmpdir(), "campanile-"));
     folders.add(folder);
     this.#ring = join(folder, "ring.toml");
@@ -145,8 +157,9 @@ export class Cluster {
     await writeFile(both.config, config);
     for (const name of names) this.topicServers.set(name, new Server("topic-server", { name, ...both }));
     const listen = "127.0.0.1:0";
+    const front = redis ? { redis: listen } : {};
     const drain = { "drain-seconds": 1 };
-    for (let index = 0; index < gateways; index++) this.gateways.push(new Server("gateway", { listen, ...both, ...drain }));
+    for (let index = 0; index < gateways; index++) this.gateways.push(new Server("gateway", { listen, ...front, ...both, ...drain }));
     await Promise.all([...this.topicServers.values()].map((server) => server.start()));
     await Promise.all(this.gateways.map((gateway) => gateway.start()));
   }
@@ -166,7 +179,7 @@ export class Cluster {
  * Ports that are free now and below those the system hands out by itself: between this moment and the start of a
  * topic server, no connection and no listener on port 0 can take one of them.
  */
-async function freePorts(count) {
+export async function freePorts(count) {
   const range = await readFile("/proc/sys/net/ipv4/ip_local_port_range", "utf8").catch(() => "32768 60999");
   const above = Math.max(20_000, Number.parseInt(range, 10));
   const ports = new Set();
