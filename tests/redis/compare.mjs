@@ -48,6 +48,7 @@ function shown(step, values) {
   const all = values.map((bytes) =>
     isClientId(step) && /^:\d+\r\n$/.test(text(bytes)) ? ":ID\r\n" : normal(step, bytes),
   );
+  if (step.pushesLast) return [...all.filter((text) => text[0] !== ">"), ...all.filter((text) => text[0] === ">")];
   if (!step.unordered) return all;
   // Names in any order, each with its kind; the counts, which fall, in theirs.
   const parsed = values.map(value);

@@ -70,7 +70,7 @@ for (const { name, start } of SERVERS) {
 
     // Redis takes 512 MB, a gateway 1 MiB.
     const longest = name === "campanile" ? MIB : 512 * MIB;
-    for (const length of [longest + 1, 512 * MIB + 1]) {
+    for (const length of new Set([longest + 1, 512 * MIB + 1])) {
       test(`a header of ${length} bytes is refused before memory is taken`, { timeout: 60_000 }, async () => {
         const watcher = await connect(1);
         watcher.send("SUBSCRIBE x");

@@ -6,6 +6,8 @@ const every = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
 // Longer than any socket buffer's first fill, and with every byte in it.
 const large = Buffer.alloc(1_000_000, every);
 
+const REPLY_FIRST = "Redis before 7.2 sends a publisher its own message before the reply, later versions and gateways after it";
+
 /** A pattern, and names of which it takes some. */
 const glob = (pattern, ...names) =>
   script(`pattern ${JSON.stringify(pattern)}`, [
@@ -61,8 +63,8 @@ export default [
     say("a", "HELLO 3"),
     say("a", "SUBSCRIBE self"),
     say("b", "SUBSCRIBE self"),
-    say("a", "PUBLISH self one"),
-    pipeline("a", ["PUBLISH self two", "PING", "PUBLISH self three"]),
+    say("a", "PUBLISH self one", { pushesLast: REPLY_FIRST }),
+    pipeline("a", ["PUBLISH self two", "PING", "PUBLISH self three"], { pushesLast: REPLY_FIRST }),
     say("b", "PING"),
   ], { protocols: [3] }),
   script("many subscribers on both gateways", [
