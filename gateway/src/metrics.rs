@@ -1,13 +1,13 @@
 //! Every metric of a gateway: name and meaning. docs/operations.md lists the same, kept equal by a test.
 
 use campanile_process::metrics::Registry;
-use campanile_proto::Epoch;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
 use crate::client::admission::Turned;
 use crate::client::close::Ending;
+use crate::hub::publish::Accepted;
 use crate::hub::reason::Reason;
 
 /// A label with one of a few fixed words.
@@ -156,7 +156,7 @@ impl Metrics {
         self.publishes_refused.get_or_create(&[("reason", reason.text())]).inc();
     }
 
-    pub(crate) fn answered(&self, result: &Result<(Epoch, u64), Reason>) {
+    pub(crate) fn answered(&self, result: &Result<Accepted, Reason>) {
         match result {
             Ok(_) => {
                 self.publishes_accepted.inc();

@@ -5,7 +5,7 @@
 use std::marker::PhantomData;
 use std::mem::size_of;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use prost::Message;
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder};
@@ -57,7 +57,11 @@ impl Bounded for g::GatewayBatch {
         3,
         Part::Many(
             size_of::<g::GatewayItem>(),
-            &[(1, Part::One(&[(9, Part::Many(size_of::<String>(), &[]))])), (8, SEES)],
+            &[
+                (1, Part::One(&[(9, Part::Many(size_of::<String>(), &[]))])),
+                (8, SEES),
+                (12, Part::One(&[(6, Part::Many(size_of::<Bytes>(), &[]))])),
+            ],
         ),
     )];
 }
@@ -67,7 +71,13 @@ impl Bounded for g::TopicServerBatch {
         3,
         Part::Many(
             size_of::<g::TopicServerItem>(),
-            &[(10, Part::One(&[(6, Part::Many(size_of::<g::MissedMessage>(), &[]))])), (12, RINGS)],
+            &[
+                (10, Part::One(&[(6, Part::Many(size_of::<g::MissedMessage>(), &[]))])),
+                (12, RINGS),
+                // A match lies in a box of its own.
+                (15, Part::Many(size_of::<g::Match>(), &[(3, Part::Numbers)])),
+                (18, Part::One(&[(2, Part::Many(size_of::<Bytes>(), &[])), (3, Part::Numbers)])),
+            ],
         ),
     )];
 }
@@ -83,6 +93,7 @@ const RINGS: Part =
     Part::One(&[(2, Part::Many(size_of::<String>(), &[])), (3, Part::Many(size_of::<g::Clean>(), &[]))]);
 
 const STATE: Parts = &[
+    (3, Part::One(&[(5, Part::Many(size_of::<g::StateMatching>(), &[]))])),
     (4, Part::Many(size_of::<g::StateMessage>(), &[])),
     (5, Part::Many(size_of::<g::StateKey>(), &[])),
     (6, Part::Many(size_of::<g::StateWindow>(), &[(3, Part::Numbers), (4, Part::Numbers)])),
@@ -197,7 +208,10 @@ mod tests {
 
     /// A field of bytes.
     fn field(number: u8, content: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![number << 3 | 2];
+        let mut bytes = match number {
+            ..16 => vec![number << 3 | 2],
+            _ => vec![number << 3 | 0x82, number >> 4],
+        };
         let mut length = content.len();
         while length >= 0x80 {
             bytes.push(length as u8 | 0x80);
@@ -223,13 +237,17 @@ mod tests {
         // One item with many parts.
         let hello = field(1, &field(9, &[]).repeat(many));
         let sees = field(8, &field(1, &[]).repeat(many));
-        for item in [hello, sees] {
+        let query = field(12, &field(6, &[]).repeat(many));
+        for item in [hello, sees, query] {
             assert!(refused::<g::GatewayBatch>(&field(3, &item)));
         }
         let missed = field(10, &field(6, &[]).repeat(many));
         let rings = field(12, &field(2, &[]).repeat(many));
         let clean = field(12, &field(3, &[]).repeat(many));
-        for item in [missed, rings, clean] {
+        let match_ = field(15, &field(3, &[1].repeat(4 * many)));
+        let names = field(18, &field(2, &[]).repeat(many));
+        let counts = field(18, &field(3, &[1].repeat(4 * many)));
+        for item in [missed, rings, clean, match_, names, counts] {
             assert!(refused::<g::TopicServerBatch>(&field(3, &item)));
         }
         let sees = field(4, &field(1, &[]).repeat(many));

@@ -10,6 +10,7 @@ pub use crate::generated::handoff_server::{Handoff, HandoffServer};
 use crate::generated::peer_item::Item;
 use crate::ids::{Epoch, Incarnation, KEY_BYTES};
 use crate::message::{Message, Place, Rings};
+use crate::reach::{self, Behind};
 use crate::wire::{self, BadMessage, ITEM_OVERHEAD};
 
 /// A piece of a topic's state holds at most so many bytes, or one larger message.
@@ -60,6 +61,17 @@ pub struct Head {
     pub opened_under: u64,
     /// The epoch that this one goes on from, because whoever had been given it is gone (rule H3).
     pub renewed_from: Option<Epoch>,
+    /// Gateways with patterns that match the topic (rule H8).
+    pub matching: Vec<Introduced>,
+}
+
+/// A gateway whose patterns matched the topic where it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Introduced {
+    /// The gateway's process.
+    pub gateway: Incarnation,
+    /// Whose last word of the topic it has to have heard before the first one from here; it has everything up to there.
+    pub behind: Behind,
 }
 
 /// A message of the history.
@@ -276,6 +288,7 @@ fn encode_piece(piece: Piece) -> g::State {
         offset: head.offset,
         opened_under: head.opened_under,
         renewed_from: head.renewed_from.map_or(0, |epoch| epoch.0),
+        matching: head.matching.into_iter().map(encode_introduced).collect(),
     });
     let past = |past: Past| g::StateMessage {
         encoding: wire::encode_encoding(past.message.encoding),
@@ -310,15 +323,27 @@ fn encode_piece(piece: Piece) -> g::State {
     }
 }
 
+fn encode_introduced(introduced: Introduced) -> g::StateMatching {
+    let behind = Some(reach::encode_behind(introduced.behind));
+    g::StateMatching { gateway: introduced.gateway.0, behind }
+}
+
+fn decode_introduced(matching: g::StateMatching) -> Result<Introduced, BadMessage> {
+    let behind = matching.behind.ok_or(BadMessage("a gateway that is behind nothing"))?;
+    Ok(Introduced { gateway: wire::incarnation(matching.gateway)?, behind: reach::decode_behind(behind)? })
+}
+
 fn decode_piece(state: g::State) -> Result<Piece, BadMessage> {
     let head = |head: g::StateHead| {
         let epoch = wire::epoch(head.epoch)?;
         let renewed_from = (head.renewed_from != 0).then_some(Epoch(head.renewed_from));
+        let matching = head.matching.into_iter().map(decode_introduced).collect::<Result<_, _>>()?;
         Ok::<_, BadMessage>(Head {
             epoch,
             offset: head.offset,
             opened_under: head.opened_under,
             renewed_from,
+            matching,
         })
     };
     let past = |past: g::StateMessage| {
@@ -367,7 +392,16 @@ mod tests {
         Piece {
             number: 7,
             topic: "t".into(),
-            head: Some(Head { epoch: Epoch(3), offset: 9, opened_under: 2, renewed_from: Some(Epoch(1)) }),
+            head: Some(Head {
+                epoch: Epoch(3),
+                offset: 9,
+                opened_under: 2,
+                renewed_from: Some(Epoch(1)),
+                matching: vec![Introduced {
+                    gateway: Incarnation(u64::MAX),
+                    behind: Behind { incarnation: Incarnation(2), epoch: Epoch(3), offset: 8 },
+                }],
+            }),
             history: vec![Past { message, age_ms: 12 }],
             keys: vec![KnownKey { key: "k".into(), offset: 8, body: u128::MAX - 1, left_ms: 90 }],
             windows: vec![SentWindow {

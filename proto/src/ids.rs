@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The version of the link protocol that this build speaks. A link accepts this one and the one before.
-pub const LINK_VERSION: u32 = 1;
+pub const LINK_VERSION: u32 = 2;
 
 /// Whether this build can speak with an end that names `version`.
 pub fn speaks(version: u32) -> bool {
@@ -18,6 +18,9 @@ pub const WINDOW: usize = 4096;
 
 /// A topic's bounds on the link and in the core, in bytes.
 pub const TOPIC_BYTES: std::ops::RangeInclusive<usize> = 1..=1024;
+
+/// Longest pattern of topics, in bytes.
+pub const PATTERN_BYTES: usize = 1024;
 
 /// An event's bounds on the link and in the core, in bytes.
 pub const EVENT_BYTES: std::ops::RangeInclusive<usize> = 1..=255;

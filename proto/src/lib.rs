@@ -2,6 +2,8 @@
 //!
 //! * [`ids`]: incarnations, epochs, offsets, subscription numbers.
 //! * [`message`]: complete enums of what each side may say; what the rules of both tiers are written in.
+//! * [`names`]: the spaces of topics.
+//! * [`reach`]: whom a publish reaches: counts, patterns, and questions about them.
 //! * [`planted`]: faults that the simulation plants into the rules.
 //! * [`transit`]: how long a batch was under way.
 //! * [`wire`]: those enums as batches of the generated types, and back with every check.
@@ -14,7 +16,9 @@ pub mod handoff;
 pub mod ids;
 pub mod link;
 pub mod message;
+pub mod names;
 pub mod planted;
+pub mod reach;
 pub mod transit;
 pub mod wire;
 

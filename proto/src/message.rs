@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use crate::ids::{Epoch, Incarnation, Subscription};
+use crate::reach::{Match, Pattern, Query, QueryAnswer};
 
 /// How a payload is to be read by those who must read it; the core never does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -127,7 +128,24 @@ pub enum FromGateway {
         subscription: Subscription,
         /// 1 to 1,024 bytes.
         topic: Bytes,
+        /// How many of the gateway's listeners count as receivers.
+        listeners: u32,
     },
+    /// So many listeners count from here on.
+    Count {
+        /// The number of the `Subscribe`.
+        subscription: Subscription,
+        /// How many of the gateway's listeners count as receivers.
+        listeners: u32,
+        /// Grows with each change; repeated in the answer.
+        change: u32,
+    },
+    /// Has so many listeners to a pattern.
+    Pattern(Pattern),
+    /// Has told on this link of all patterns that it had when the link opened.
+    AllPatterns,
+    /// Asks something, under a number that comes back in the answer.
+    Query(u64, Query),
     /// Wants no more under this number.
     Unsubscribe {
         /// The number of the `Subscribe`.
@@ -244,7 +262,38 @@ pub enum FromTopicServer {
         epoch: Epoch,
         /// The message's offset.
         offset: u64,
+        /// Listeners that count, of the topic and of patterns that match it, on all gateways, when this was said.
+        receivers: u32,
     },
+    /// What a `Count` said counts for every publish from here on.
+    Counted {
+        /// The number of the `Subscribe`.
+        subscription: Subscription,
+        /// As told.
+        change: u32,
+    },
+    /// What a `Pattern` said stands here.
+    PatternStands {
+        /// The gateway's number of the pattern.
+        number: u32,
+        /// As told.
+        change: u32,
+    },
+    /// One message of a topic for patterns of the gateway, and for its subscription if it has one.
+    Match(Box<Match>),
+    /// The last message of a topic for patterns of the gateway: the server gives the topic up.
+    PatternsMoved {
+        /// The topic.
+        topic: Bytes,
+        /// Its epoch.
+        epoch: Epoch,
+        /// The offset of its last message here.
+        offset: u64,
+    },
+    /// Messages for the gateway's patterns are lost, and nobody can say which.
+    PatternsLost,
+    /// A part of the answer to a `Query`.
+    QueryAnswer(QueryAnswer),
     /// A publish was not run.
     PublishRefused {
         /// The publish's slot.

@@ -13,6 +13,7 @@ use crate::ids::{EVENT_BYTES, Epoch, Incarnation, KEY_BYTES, Subscription, TOPIC
 use crate::message::{
     Encoding, Found, FromGateway, FromTopicServer, Hello, Message, Place, Publish, Refusal, Rings, Welcome,
 };
+use crate::reach;
 
 /// A message that breaks the protocol. The link that it came on ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub fn gateway_item_cost(item: &FromGateway) -> usize {
         + match item {
             FromGateway::Subscribe { topic, .. } => topic.len(),
             FromGateway::Publish(publish) => publish.topic.len() + publish.message.len(),
+            FromGateway::Pattern(pattern) => reach::pattern_cost(pattern),
+            FromGateway::Query(_, query) => reach::query_cost(query),
             _ => 0,
         }
 }
@@ -51,6 +54,9 @@ pub fn topic_server_item_cost(item: &FromTopicServer) -> usize {
                 messages.iter().map(|message| message.len() + ITEM_OVERHEAD).sum()
             }
             FromTopicServer::Rings(rings) => rings_cost(rings),
+            FromTopicServer::Match(found) => reach::match_cost(found),
+            FromTopicServer::PatternsMoved { topic, .. } => topic.len(),
+            FromTopicServer::QueryAnswer(answer) => reach::answer_cost(answer),
             _ => 0,
         }
 }
@@ -74,9 +80,15 @@ pub fn encode_gateway_item(item: FromGateway) -> g::GatewayItem {
             ring_digest: hello.ring_digest,
             previous_rings: hello.previous_rings,
         }),
-        FromGateway::Subscribe { subscription, topic } => {
-            GatewayItem::Subscribe(g::Subscribe { subscription: subscription.to_wire(), topic })
+        FromGateway::Subscribe { subscription, topic, listeners } => {
+            GatewayItem::Subscribe(g::Subscribe { subscription: subscription.to_wire(), topic, listeners })
         }
+        FromGateway::Count { subscription, listeners, change } => {
+            GatewayItem::Count(g::Count { subscription: subscription.to_wire(), listeners, change })
+        }
+        FromGateway::Pattern(pattern) => GatewayItem::Pattern(reach::encode_pattern(pattern)),
+        FromGateway::AllPatterns => GatewayItem::AllPatterns(g::AllPatterns {}),
+        FromGateway::Query(id, query) => GatewayItem::Query(reach::encode_query((id, query))),
         FromGateway::Unsubscribe { subscription } => {
             GatewayItem::Unsubscribe(g::Unsubscribe { subscription: subscription.to_wire() })
         }
@@ -120,7 +132,19 @@ pub fn decode_gateway_item(item: g::GatewayItem) -> Result<FromGateway, BadMessa
         GatewayItem::Subscribe(subscribe) => FromGateway::Subscribe {
             subscription: Subscription::from_wire(subscribe.subscription),
             topic: topic(subscribe.topic)?,
+            listeners: subscribe.listeners,
         },
+        GatewayItem::Count(count) => FromGateway::Count {
+            subscription: Subscription::from_wire(count.subscription),
+            listeners: count.listeners,
+            change: count.change,
+        },
+        GatewayItem::Pattern(pattern) => FromGateway::Pattern(reach::decode_pattern(pattern)?),
+        GatewayItem::AllPatterns(_) => FromGateway::AllPatterns,
+        GatewayItem::Query(query) => {
+            let (id, query) = reach::decode_query(query)?;
+            FromGateway::Query(id, query)
+        }
         GatewayItem::Unsubscribe(unsubscribe) => {
             FromGateway::Unsubscribe { subscription: Subscription::from_wire(unsubscribe.subscription) }
         }
@@ -172,9 +196,21 @@ pub fn encode_topic_server_item(item: FromTopicServer) -> g::TopicServerItem {
         FromTopicServer::Missed { subscription, epoch, from, found } => {
             TopicServerItem::Missed(encode_missed(subscription, epoch, from, found))
         }
-        FromTopicServer::Published { slot, number, epoch, offset } => {
-            TopicServerItem::Published(g::Published { slot, number, epoch: epoch.0, offset })
+        FromTopicServer::Published { slot, number, epoch, offset, receivers } => {
+            TopicServerItem::Published(g::Published { slot, number, epoch: epoch.0, offset, receivers })
         }
+        FromTopicServer::Counted { subscription, change } => {
+            TopicServerItem::Counted(g::Counted { subscription: subscription.to_wire(), change })
+        }
+        FromTopicServer::PatternStands { number, change } => {
+            TopicServerItem::PatternStands(g::PatternStands { number, change })
+        }
+        FromTopicServer::Match(found) => TopicServerItem::Match(Box::new(reach::encode_match(*found))),
+        FromTopicServer::PatternsMoved { topic, epoch, offset } => {
+            TopicServerItem::PatternsMoved(g::PatternsMoved { topic, epoch: epoch.0, offset })
+        }
+        FromTopicServer::PatternsLost => TopicServerItem::PatternsLost(g::PatternsLost {}),
+        FromTopicServer::QueryAnswer(answer) => TopicServerItem::QueryAnswer(reach::encode_answer(answer)),
         FromTopicServer::PublishRefused { slot, number, reason } => {
             TopicServerItem::PublishRefused(g::PublishRefused {
                 slot,
@@ -238,7 +274,23 @@ pub fn decode_topic_server_item(item: g::TopicServerItem) -> Result<FromTopicSer
             number: published.number,
             epoch: epoch(published.epoch)?,
             offset: published.offset,
+            receivers: published.receivers,
         },
+        TopicServerItem::Counted(counted) => FromTopicServer::Counted {
+            subscription: Subscription::from_wire(counted.subscription),
+            change: counted.change,
+        },
+        TopicServerItem::PatternStands(stands) => {
+            FromTopicServer::PatternStands { number: stands.number, change: stands.change }
+        }
+        TopicServerItem::Match(found) => FromTopicServer::Match(Box::new(reach::decode_match(*found)?)),
+        TopicServerItem::PatternsMoved(moved) => FromTopicServer::PatternsMoved {
+            topic: topic(moved.topic)?,
+            epoch: epoch(moved.epoch)?,
+            offset: moved.offset,
+        },
+        TopicServerItem::PatternsLost(_) => FromTopicServer::PatternsLost,
+        TopicServerItem::QueryAnswer(answer) => FromTopicServer::QueryAnswer(reach::decode_answer(answer)),
         TopicServerItem::PublishRefused(refused) => FromTopicServer::PublishRefused {
             slot: refused.slot,
             number: refused.number,

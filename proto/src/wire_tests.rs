@@ -1,4 +1,6 @@
 use super::*;
+use crate::names::Space;
+use crate::reach::{Behind, Match, Pattern, Query, QueryAnswer};
 use prost::Message as _;
 
 fn json(payload: &'static [u8]) -> Message {
@@ -6,6 +8,18 @@ fn json(payload: &'static [u8]) -> Message {
         encoding: Encoding::Json,
         event: Bytes::from_static(b"event"),
         payload: Bytes::from_static(payload),
+    }
+}
+
+fn matching(subscription: Option<Subscription>, behind: Option<Behind>) -> Match {
+    Match {
+        subscription,
+        topic: Bytes::from_static(b"news"),
+        patterns: vec![0, u32::MAX],
+        epoch: Epoch(4),
+        offset: 6,
+        message: json(b"{}"),
+        behind,
     }
 }
 
@@ -23,7 +37,21 @@ fn from_gateway() -> Vec<FromGateway> {
             ring_digest: u64::MAX,
             previous_rings: vec!["version = 3".into()],
         }),
-        FromGateway::Subscribe { subscription, topic: Bytes::from_static(b"topics:matrix") },
+        FromGateway::Subscribe { subscription, topic: Bytes::from_static(b"topics:matrix"), listeners: 0 },
+        FromGateway::Subscribe { subscription, topic: Bytes::from_static(b"\xffa"), listeners: u32::MAX },
+        FromGateway::Count { subscription, listeners: 7, change: u32::MAX },
+        FromGateway::Pattern(Pattern {
+            number: 0,
+            pattern: Bytes::from_static(b"n[^e]ws*"),
+            listeners: 1,
+            change: 2,
+        }),
+        FromGateway::Pattern(Pattern { number: u32::MAX, pattern: Bytes::new(), listeners: 0, change: 3 }),
+        FromGateway::AllPatterns,
+        FromGateway::Query(1, Query::Topics { pattern: None, space: Space::Sharded }),
+        FromGateway::Query(2, Query::Topics { pattern: Some(Bytes::new()), space: Space::Plain }),
+        FromGateway::Query(3, Query::Listeners(vec![Bytes::from_static(b"a"), Bytes::from_static(b"\xff")])),
+        FromGateway::Query(u64::MAX, Query::Patterns),
         FromGateway::Unsubscribe { subscription },
         FromGateway::Sees(vec![Place { name: "ts-a".into(), address: "h:1".into() }]),
         FromGateway::Publish(Publish {
@@ -54,7 +82,24 @@ fn from_topic_server() -> Vec<FromTopicServer> {
         }),
         FromTopicServer::Subscribed { subscription, epoch: Epoch(1), offset: 0 },
         FromTopicServer::Deliver { subscription, offset: 1, message: json(b"{\"a\":1}") },
-        FromTopicServer::Published { slot: 1, number: 2, epoch: Epoch(3), offset: 4 },
+        FromTopicServer::Published { slot: 1, number: 2, epoch: Epoch(3), offset: 4, receivers: 0 },
+        FromTopicServer::Published { slot: 1, number: 2, epoch: Epoch(3), offset: 5, receivers: u32::MAX },
+        FromTopicServer::Counted { subscription, change: 9 },
+        FromTopicServer::PatternStands { number: 3, change: 4 },
+        FromTopicServer::Match(Box::new(matching(None, None))),
+        FromTopicServer::Match(Box::new(matching(
+            Some(subscription),
+            Some(Behind { incarnation: Incarnation(6), epoch: Epoch(7), offset: 0 }),
+        ))),
+        FromTopicServer::PatternsMoved { topic: Bytes::from_static(b"t"), epoch: Epoch(1), offset: 0 },
+        FromTopicServer::PatternsLost,
+        FromTopicServer::QueryAnswer(QueryAnswer {
+            id: 5,
+            names: vec![Bytes::from_static(b"a"), Bytes::new()],
+            counts: vec![0, u32::MAX],
+            last: true,
+            refused: true,
+        }),
         FromTopicServer::Moved { subscription, offset: 4, to: None },
         FromTopicServer::Moved { subscription, offset: 4, to: Some(Incarnation(8)) },
         FromTopicServer::Rings(Rings {
@@ -135,6 +180,7 @@ fn what_is_out_of_bounds_is_refused() {
     let subscribe = |length| {
         decode_gateway_item(g::GatewayItem {
             item: Some(GatewayItem::Subscribe(g::Subscribe {
+                listeners: 0,
                 subscription: 1,
                 topic: Bytes::from(vec![b'x'; length]),
             })),

@@ -103,7 +103,7 @@ async fn a_link_that_breaks_the_protocol_ends_alone() {
     let mut long_topic = FakeGateway::open(server.address, hello(1002)).await.unwrap();
     let subscription = campanile_proto::Subscription { slot: 1, generation: 1 };
     let topic = vec![b'x'; 1025].into();
-    long_topic.send(vec![FromGateway::Subscribe { subscription, topic }]).await;
+    long_topic.send(vec![FromGateway::Subscribe { subscription, topic, listeners: 0 }]).await;
     let end = long_topic.next().await;
     assert!(!matches!(end, Ok(Some(FromTopicServer::Subscribed { .. }))), "{end:?}");
     client.publish("room", "event", json!({})).await;

@@ -114,6 +114,7 @@ async fn topics_that_do_not_move_see_nothing_of_an_edit() {
     let subscribe = |slot: usize, topic: &String| FromGateway::Subscribe {
         subscription: Subscription { slot: slot as u32, generation: 1 },
         topic: topic.clone().into(),
+        listeners: 0,
     };
     link.send(topics.iter().enumerate().map(|(slot, topic)| subscribe(slot, topic)).collect()).await;
     let mut subscribed = 0;

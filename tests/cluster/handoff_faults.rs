@@ -179,6 +179,7 @@ async fn topics_of_a_dead_member_open_elsewhere_when_it_was_out_of_reach_for_fiv
     let subscribe = |slot, topic: &String| FromGateway::Subscribe {
         subscription: Subscription { slot, generation: 1 },
         topic: topic.clone().into(),
+        listeners: 0,
     };
     link.send(vec![FromGateway::Sees(vec![dead]), subscribe(1, &other)]).await;
 

@@ -66,6 +66,7 @@ async fn a_hundred_frames_wait_and_the_next_is_overloaded() {
             number: number_sent,
             epoch: EPOCH,
             offset: number + 1,
+            receivers: 0,
         }])
         .await;
         client.expect(json!(["1", format!("p{number}"), "waits", "phx_reply", ok()])).await;

@@ -29,7 +29,7 @@ async fn accept(link: &mut FakeLink, subscription: Subscription, offset: u64) {
     let publish = link.publish().await;
     let (slot, number) = (publish.slot, publish.number);
     link.send(vec![
-        FromTopicServer::Published { slot, number, epoch: EPOCH, offset },
+        FromTopicServer::Published { slot, number, epoch: EPOCH, offset, receivers: 0 },
         FromTopicServer::Deliver { subscription, offset, message: publish.message },
     ])
     .await;

@@ -56,7 +56,7 @@ pub(crate) fn publish(topic: &str, number: u64, time_left: std::time::Duration) 
 /// Wants a topic under slot 5 and this generation.
 pub(crate) fn subscribe(topic: &str, generation: u32) -> FromGateway {
     let subscription = Subscription { slot: 5, generation };
-    FromGateway::Subscribe { subscription, topic: topic.to_owned().into() }
+    FromGateway::Subscribe { subscription, topic: topic.to_owned().into(), listeners: 0 }
 }
 
 impl FakeGateway {

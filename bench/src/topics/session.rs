@@ -83,7 +83,7 @@ impl Session {
     pub(super) fn subscribe(&mut self, topic: u32) {
         let subscription = Subscription { slot: topic, generation: GENERATION };
         let topic = self.name(topic);
-        self.push(FromGateway::Subscribe { subscription, topic });
+        self.push(FromGateway::Subscribe { subscription, topic, listeners: 0 });
     }
 
     /// `started` is what the latency counts from.

@@ -144,7 +144,7 @@ impl State {
     /// Whether the link goes on.
     fn handle(&mut self, item: FromGateway) -> bool {
         match item {
-            FromGateway::Subscribe { subscription, topic } => {
+            FromGateway::Subscribe { subscription, topic, .. } => {
                 if self.fault == Fault::NotOwner {
                     self.say(FromTopicServer::SubscribeRefused { subscription, reason: Refusal::NotOwner });
                 } else if self.fault != Fault::Mute || self.topics.is_empty() {
@@ -196,7 +196,7 @@ impl State {
             Fault::WrongOffset(publish) if hit(publish) => answered += 1,
             _ => {}
         }
-        self.say(FromTopicServer::Published { slot, number, epoch: Epoch(1), offset: answered });
+        self.say(FromTopicServer::Published { slot, number, epoch: Epoch(1), offset: answered, receivers: 0 });
         for _ in 0..times {
             self.say(FromTopicServer::Deliver { subscription, offset, message: message.clone() });
         }

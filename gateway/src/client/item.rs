@@ -5,6 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use campanile_proto::{Encoding, Epoch};
 
+use crate::hub::publish::Accepted;
+use crate::hub::queries::Told;
 use crate::hub::reason::Reason;
 
 /// What a queued item costs beside its bytes.
@@ -80,8 +82,25 @@ pub enum Item {
     Answer {
         /// What the front called the publish.
         token: u32,
-        /// The message's position, or why there is none.
-        result: Result<(Epoch, u64), Reason>,
+        /// The message's position and receivers, or why there is none.
+        result: Result<Accepted, Reason>,
+    },
+    /// A listener to a pattern is live: it gets what is published from here on, whatever topic server serves it.
+    PatternJoined {
+        /// The front's channel.
+        channel: ChannelId,
+    },
+    /// A listener to a pattern may have missed messages, and nobody can say which.
+    PatternLost {
+        /// The front's channel.
+        channel: ChannelId,
+    },
+    /// What became of a query.
+    Told {
+        /// What the front called the query.
+        token: u32,
+        /// The answer, or why there is none.
+        result: Result<Box<Told>, Reason>,
     },
     /// A frame of the front itself, ready to be sent as text.
     Frame(Bytes),

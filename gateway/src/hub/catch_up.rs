@@ -64,9 +64,10 @@ impl CatchUp {
     }
 
     /// A listener leaves.
-    pub(crate) fn remove(&mut self, id: u64) {
-        self.behind.remove(&id);
+    pub(crate) fn remove(&mut self, id: u64) -> Option<Listener> {
+        let removed = self.behind.remove(&id);
         self.forget_if_unused();
+        removed.map(|behind| behind.listener)
     }
 
     /// A new subscription: nothing that was asked under the old one is answered.
@@ -207,13 +208,16 @@ impl CatchUp {
         None
     }
 
-    /// Tells those whose time is up that they do not listen.
-    pub(crate) fn expire(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+    /// Tells those whose time is up that they do not listen. Returns how many of them counted.
+    pub(crate) fn expire(&mut self, now: Instant, effects: &mut Vec<Effect>) -> u32 {
         let is_over = |behind: &Behind, _: &Replay| behind.deadline.is_some_and(|deadline| deadline <= now);
+        let mut counted = 0;
         for behind in self.take_if(is_over) {
+            counted += u32::from(behind.listener.counts);
             effects.push(behind.listener.failed(Reason::OwnerUnreachable));
         }
         self.forget_if_unused();
+        counted
     }
 
     /// When the first time is up.

@@ -8,7 +8,8 @@ use campanile_proto::{Encoding, Epoch, Incarnation, Subscription};
 
 use crate::client::outbox::{ChannelId, Item, Outbox, Placed, Resumed, Tag};
 use crate::hub::codec::Codec;
-use crate::hub::publish::Pending;
+use crate::hub::counting::Told as ToldCount;
+use crate::hub::publish::{Accepted, Pending};
 use crate::hub::reason::Reason;
 
 /// A topic server, as the gateway counts them: never used for another name or address.
@@ -47,6 +48,8 @@ pub struct Listener {
     pub codec: &'static dyn Codec,
     /// Its own part of every frame.
     pub tag: Arc<Tag>,
+    /// Whether it counts as a receiver.
+    pub counts: bool,
 }
 
 impl Listener {
@@ -105,7 +108,7 @@ pub enum Effect {
     /// To a listener's client.
     Tell(Outbox, Item),
     /// To a publisher.
-    Answer(Arc<Pending>, Result<(Epoch, u64), Reason>),
+    Answer(Arc<Pending>, Result<Accepted, Reason>),
     /// Call [`Topic::wake`](crate::hub::state::Topic::wake) at this time.
     Wake(Instant),
     /// Something for the metrics.
@@ -115,8 +118,10 @@ pub enum Effect {
 /// A request to a topic server.
 #[derive(Clone, Debug)]
 pub enum Request {
-    /// Subscribe under a new number.
-    Subscribe(Subscription, Bytes),
+    /// Subscribe under a new number, with so many listeners that count.
+    Subscribe(Subscription, Bytes, u32),
+    /// Tell how many listeners count, as it is when this leaves.
+    Count(Subscription, Arc<ToldCount>),
     /// End the subscription of this number.
     Unsubscribe(Subscription),
     /// What was missed of this subscription's topic behind a position.

@@ -65,6 +65,7 @@ mod tests {
             client: client.clone(),
             codec: codec(version, false),
             tag,
+            counts: false,
         };
         let droppable = || Tag::droppable(b"x", &[]);
         let listeners = [

@@ -9,9 +9,11 @@
 pub(crate) mod binding;
 pub(crate) mod catch_up;
 pub mod codec;
+pub mod counting;
 pub mod effect;
 pub mod fanout;
 pub mod publish;
+pub mod queries;
 pub mod reason;
 pub mod replay;
 pub(crate) mod slots;

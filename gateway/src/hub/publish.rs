@@ -31,6 +31,17 @@ pub struct Post {
     pub origin: Origin,
 }
 
+/// What the owner made of a publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The topic's epoch.
+    pub epoch: Epoch,
+    /// The message's offset.
+    pub offset: u64,
+    /// Listeners that count, on all gateways, as the owner knew them.
+    pub receivers: u32,
+}
+
 /// One publish.
 #[derive(Debug)]
 pub struct Pending {
@@ -255,14 +266,14 @@ impl Pending {
     }
 
     /// Tells the publisher.
-    pub fn answer(&self, result: Result<(Epoch, u64), Reason>) {
+    pub fn answer(&self, result: Result<Accepted, Reason>) {
         self.origin.answer(result);
     }
 }
 
 impl Origin {
     /// Tells the publisher.
-    pub fn answer(&self, result: Result<(Epoch, u64), Reason>) {
+    pub fn answer(&self, result: Result<Accepted, Reason>) {
         self.outbox.push(Item::Answer { token: self.token, result });
     }
 }

@@ -139,7 +139,7 @@ mod tests {
         replay.add_part((4..=6).map(|offset| (offset, message.clone())).collect());
         let (id, channel, tag) = (1, ChannelId(1), Tag::droppable(b"x", &[]));
         let (client, codec) = (Outbox::new(1 << 20), codec(Version::V2, true));
-        let listener = Listener { id, channel, client, codec, tag };
+        let listener = Listener { id, channel, client, codec, tag, counts: false };
         let mut given = Vec::new();
         assert_eq!(replay.give(b"topic", &listener, (Epoch(7), 4), |item| given.push(item)), 6);
         let places = given.iter().map(|item| match item {

@@ -12,10 +12,11 @@ use campanile_proto::{Epoch, Found, Incarnation, Message, Refusal, Subscription}
 
 use crate::hub::binding::Binding;
 use crate::hub::catch_up::CatchUp;
+use crate::hub::counting::Counting;
 pub use crate::hub::effect::{
     Counted, Delivery, Effect, Life, LinkView, Listener, MemberId, Request, Routes, Start,
 };
-use crate::hub::publish::Pending;
+use crate::hub::publish::{Accepted, Pending};
 use crate::hub::reason::Reason;
 use crate::hub::unanswered::Unanswered;
 
@@ -46,6 +47,8 @@ pub struct Topic {
     epoch: Option<Epoch>,
     listeners: Vec<Listener>,
     joins: Vec<Join>,
+    /// `None` as long as no listener counts.
+    counting: Option<Box<Counting>>,
     /// Those behind the topic, who are being given what they missed.
     catch_up: CatchUp,
     publishes: Unanswered,
@@ -67,6 +70,8 @@ struct Join {
     listener: Listener,
     start: Start,
     deadline: Instant,
+    /// If it counts: what the owner must have been told of first.
+    change: Option<u32>,
 }
 
 impl Topic {
@@ -82,6 +87,7 @@ impl Topic {
             epoch: None,
             listeners: Vec::new(),
             joins: Vec::new(),
+            counting: None,
             catch_up: CatchUp::default(),
             publishes: Unanswered::default(),
             successor: None,
@@ -128,10 +134,13 @@ impl Topic {
     ) {
         self.keep_until = now + LINGER;
         let id = listener.id;
-        self.joins.push(Join { listener, start, deadline });
+        let change = listener.counts.then(|| self.counting.get_or_insert_default().add());
+        self.joins.push(Join { listener, start, deadline, change });
         if let Some(view) = self.bind(now, routes, effects) {
             if self.subscription.is_none() {
                 self.subscribe(view, effects);
+            } else if change.is_some() {
+                self.tell_count(effects);
             } else if self.is_confirmed() {
                 self.admit(effects);
                 self.advance_one(id, effects);
@@ -145,12 +154,20 @@ impl Topic {
 
     /// A channel no longer listens, or no longer wants to.
     pub fn leave(&mut self, id: u64, now: Instant, effects: &mut Vec<Effect>) {
+        let mut counted = false;
         if let Some(index) = self.listeners.iter().position(|listener| listener.id == id) {
             // Order among listeners means nothing.
-            self.listeners.swap_remove(index);
+            counted = self.listeners.swap_remove(index).counts;
         } else {
-            self.joins.retain(|join| join.listener.id != id);
-            self.catch_up.remove(id);
+            self.joins.retain(|join| {
+                let stays = join.listener.id != id;
+                counted |= !stays && join.listener.counts;
+                stays
+            });
+            counted |= self.catch_up.remove(id).is_some_and(|listener| listener.counts);
+        }
+        if counted {
+            self.uncount(1, effects);
         }
         if !self.is_wanted() {
             self.listeners = Vec::new();
@@ -201,6 +218,9 @@ impl Topic {
             return effects.push(Effect::Count(Counted::Stale));
         }
         self.subscription = Some(Subscribing { number, confirmed: true });
+        if let Some(counting) = &mut self.counting {
+            counting.subscribed();
+        }
         self.successor = None;
         self.catch_up.restart();
         match self.position {
@@ -233,6 +253,20 @@ impl Topic {
         self.advance(effects);
     }
 
+    /// The owner counts what it was told with this change.
+    pub fn counted(&mut self, number: Subscription, change: u32, link: LinkView, effects: &mut Vec<Effect>) {
+        if !self.is_current(number, link) {
+            return effects.push(Effect::Count(Counted::Stale));
+        }
+        if let Some(counting) = &mut self.counting {
+            counting.counted(change);
+        }
+        if self.is_confirmed() {
+            self.admit(effects);
+            self.advance(effects);
+        }
+    }
+
     /// The owner has refused a subscription.
     pub fn subscribe_refused(
         &mut self,
@@ -248,9 +282,12 @@ impl Topic {
         }
         let is_full = reason == Refusal::Overloaded;
         if is_full {
+            let mut counted = 0;
             for join in self.joins.drain(..) {
+                counted += u32::from(join.listener.counts);
                 effects.push(join.listener.failed(Reason::Overloaded));
             }
+            self.uncount(counted, effects);
         }
         self.part(if is_full { ASK_FULL_AGAIN } else { ASK_AGAIN }, now, routes, effects);
     }
@@ -317,17 +354,17 @@ impl Topic {
     pub fn published(
         &mut self,
         number: u64,
-        (epoch, offset): (Epoch, u64),
+        accepted: Accepted,
         link: LinkView,
         now: Instant,
         routes: &dyn Routes,
         effects: &mut Vec<Effect>,
     ) {
         if self.binding.is_on(link) {
-            self.epoch = Some(epoch);
+            self.epoch = Some(accepted.epoch);
         }
         if let Some(pending) = self.publishes.take(number) {
-            effects.push(Effect::Answer(pending, Ok((epoch, offset))));
+            effects.push(Effect::Answer(pending, Ok(accepted)));
         }
         self.leave_if_done(now, routes, effects);
     }
@@ -436,7 +473,15 @@ impl Topic {
     /// Whoever waits for the subscription listens from here on, or catches up first.
     fn admit(&mut self, effects: &mut Vec<Effect>) {
         let Some(position) = self.position else { return };
-        for Join { listener, start, deadline } in self.joins.drain(..) {
+        let counting = &self.counting;
+        let covers = |change| counting.as_ref().is_none_or(|counting| counting.covers(change));
+        let waits = |join: &Join| join.change.is_some_and(|change| !covers(change));
+        let (waiting, admitted) = match counting {
+            None => (Vec::new(), std::mem::take(&mut self.joins)),
+            Some(_) => self.joins.drain(..).partition(waits),
+        };
+        self.joins = waiting;
+        for Join { listener, start, deadline, .. } in admitted {
             match start {
                 Start::Live => {
                     effects.push(listener.joined(position, None));
@@ -468,14 +513,17 @@ impl Topic {
 
     /// Answers everything whose time is up.
     fn expire(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let mut counted = 0;
         self.joins.retain(|join| {
             let goes_on = join.deadline > now;
             if !goes_on {
+                counted += u32::from(join.listener.counts);
                 effects.push(join.listener.failed(Reason::OwnerUnreachable));
             }
             goes_on
         });
-        self.catch_up.expire(now, effects);
+        counted += self.catch_up.expire(now, effects);
+        self.uncount(counted, effects);
         while let Some(pending) = self.publishes.take_expired(now) {
             let reason = pending.give_up();
             effects.push(Effect::Answer(pending, Err(reason)));

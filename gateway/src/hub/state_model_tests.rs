@@ -223,14 +223,17 @@ impl Model {
                     let elsewhere = self.lying.iter().find(|(_, which)| **which != member.0 as usize);
                     assert_eq!(elsewhere, None, "two targets: publish {} goes to {member:?}", pending.number);
                 }
-                if let Request::Subscribe(number, _) = &request {
+                if let Request::Subscribe(number, ..) = &request {
                     assert!(number.generation > self.last_generation, "a generation came back");
                     self.last_generation = number.generation;
                 }
                 server.outbox.push_back(request);
             }
             Effect::Tell(_, item) => self.tell(item),
-            Effect::Answer(pending, result) => self.answer(pending.number, result),
+            Effect::Answer(pending, result) => {
+                let result = result.map(|accepted| (accepted.epoch, accepted.offset));
+                self.answer(pending.number, result);
+            }
             Effect::Wake(at) => self.due.push(at),
             Effect::Count(_) => {}
         }
@@ -444,7 +447,8 @@ impl Model {
                 return;
             };
             server.there.push_back(match request {
-                Request::Subscribe(number, _) => Asked::Subscribe(number),
+                Request::Subscribe(number, ..) => Asked::Subscribe(number),
+                Request::Count(..) => unreachable!("no listener counts"),
                 Request::Unsubscribe(number) => Asked::Unsubscribe(number),
                 Request::Read(number, epoch, from) => Asked::Read(number, epoch, from),
                 Request::Publish { pending, sending, settled_below, resend_epoch } => {
@@ -668,7 +672,8 @@ impl Model {
                 Said::Published(number, epoch, offset) => {
                     self.lying.remove(&number);
                     self.run(|topic, now, map, effects| {
-                        topic.published(number, (epoch, offset), view, now, map, effects);
+                        let accepted = Accepted { epoch, offset, receivers: 0 };
+                        topic.published(number, accepted, view, now, map, effects);
                     });
                 }
                 Said::PublishRefused(number, reason) => {

@@ -74,6 +74,7 @@ fn listener(id: u64) -> Listener {
         client: Outbox::new(1 << 20),
         codec: &NoCodec,
         tag: Tag::new(&id.to_be_bytes(), &[]),
+        counts: false,
     }
 }
 
@@ -107,6 +108,10 @@ fn pending(number: u64, deadline: Instant, budget: &Arc<Budget>) -> Arc<Pending>
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Out {
     Subscribe(MemberId, u64, u32),
+    /// The same, with so many listeners that count.
+    SubscribeCounted(MemberId, u64, u32, u32),
+    /// Member, link, generation, listeners that count, change.
+    Tell(MemberId, u64, u32, u32, u32),
     Unsubscribe(MemberId, u64, u32),
     Read(MemberId, u64, u32, Epoch, u64),
     /// Member, link, number, settled below, epoch of a re-send.
@@ -258,8 +263,8 @@ impl World {
     }
 
     fn published(&mut self, number: u64, offset: u64) {
-        let position = (EPOCH, offset);
-        self.topic.published(number, position, self.view(), self.now, &self.map, &mut self.effects);
+        let accepted = Accepted { epoch: EPOCH, offset, receivers: 0 };
+        self.topic.published(number, accepted, self.view(), self.now, &self.map, &mut self.effects);
     }
 
     fn publish_refused(&mut self, number: u64, reason: Refusal) {
@@ -293,9 +298,16 @@ impl World {
         let sent = &mut self.sent;
         let out = |effect| match effect {
             Effect::Send { member, link, request } => match request {
-                Request::Subscribe(number, topic) => {
+                Request::Subscribe(number, topic, listeners) => {
                     assert_eq!((number.slot, &topic[..]), (3, NAME));
-                    Out::Subscribe(member, link, number.generation)
+                    match listeners {
+                        0 => Out::Subscribe(member, link, number.generation),
+                        _ => Out::SubscribeCounted(member, link, number.generation, listeners),
+                    }
+                }
+                Request::Count(number, told) => {
+                    let (listeners, change) = told.leave();
+                    Out::Tell(member, link, number.generation, listeners, change)
                 }
                 Request::Unsubscribe(number) => Out::Unsubscribe(member, link, number.generation),
                 Request::Read(number, epoch, from) => Out::Read(member, link, number.generation, epoch, from),
@@ -321,7 +333,9 @@ impl World {
                 Item::Lost { channel, epoch, offset } => Out::Lost(channel.0, epoch, offset),
                 item => panic!("{item:?} is not the rules' to tell"),
             },
-            Effect::Answer(pending, result) => Out::Answer(pending.number, result),
+            Effect::Answer(pending, result) => {
+                Out::Answer(pending.number, result.map(|accepted| (accepted.epoch, accepted.offset)))
+            }
             Effect::Wake(at) => Out::Wake(since_start(at)),
             Effect::Count(counted) => Out::Count(counted),
         };
@@ -1375,3 +1389,6 @@ fn topics_that_were_refused_together_do_not_ask_again_together() {
         assert!((8..=40).contains(&here), "{here} of 200 in tenth {tenth}: {pauses:?}");
     }
 }
+
+#[path = "state_counting_tests.rs"]
+mod counting;

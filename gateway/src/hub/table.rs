@@ -18,7 +18,7 @@ use crate::client::direct::Touched;
 use crate::client::outbox::{ChannelId, Item, Outbox, Tag};
 use crate::hub::codec::Codec;
 use crate::hub::fanout::fan_out;
-use crate::hub::publish::{Origin, Pending, Post};
+use crate::hub::publish::{Accepted, Origin, Pending, Post};
 use crate::hub::reason::Reason;
 use crate::hub::slots::Slots;
 use crate::hub::state::{
@@ -103,13 +103,32 @@ impl Hub {
         tag: Arc<Tag>,
         start: Start,
     ) -> Option<Joined> {
+        let counts = false;
+        self.listen(topic, Listener { id: 0, channel, client: client.clone(), codec, tag, counts }, start)
+    }
+
+    /// The same for a listener that counts as a receiver: it is told that it listens when the owner counts it.
+    pub fn join_counted(
+        &self,
+        topic: &[u8],
+        channel: ChannelId,
+        client: &Outbox,
+        codec: &'static dyn Codec,
+        tag: Arc<Tag>,
+    ) -> Option<Joined> {
+        let listener = Listener { id: 0, channel, client: client.clone(), codec, tag, counts: true };
+        self.listen(topic, listener, Start::Live)
+    }
+
+    fn listen(&self, topic: &[u8], listener: Listener, start: Start) -> Option<Joined> {
         if self.memory.is_high() && !self.names.contains_key(topic) {
+            let Listener { channel, client, .. } = listener;
             client.push(Item::JoinFailed { channel, reason: Reason::Overloaded });
             return None;
         }
         let now = Instant::now();
         let id = self.listeners.fetch_add(1, Ordering::Relaxed);
-        let listener = Listener { id, channel, client: client.clone(), codec, tag };
+        let listener = Listener { id, ..listener };
         let deadline = now + self.deadline;
         let joined = self.run(topic, now, |cell, topic, effects| {
             topic.join(listener, start, deadline, now, &*self.links, effects);
@@ -142,22 +161,41 @@ impl Hub {
     /// refused as overloaded here already.
     pub fn publish(&self, joined: &Joined, post: Post) -> bool {
         let now = Instant::now();
-        let publish = |cell: &Arc<Cell>, topic: &mut Topic, effects: &mut Vec<Effect>| {
-            if !topic.takes_publish() || self.memory.is_high() || self.links.lags(topic.member()) {
-                return self.overloaded(&post.origin);
+        self.run_in(&joined.cell, now, |cell, topic, effects| {
+            self.publish_in(cell, topic, post, now, effects)
+        })
+    }
+
+    /// The same for a topic that nobody need have joined.
+    pub fn publish_to(&self, topic: &[u8], post: Post) -> bool {
+        if self.memory.is_high() && !self.names.contains_key(topic) {
+            return self.overloaded(&post.origin);
+        }
+        let now = Instant::now();
+        self.run(topic, now, |cell, topic, effects| self.publish_in(cell, topic, post, now, effects))
+    }
+
+    fn publish_in(
+        &self,
+        cell: &Arc<Cell>,
+        topic: &mut Topic,
+        post: Post,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        if !topic.takes_publish() || self.memory.is_high() || self.links.lags(topic.member()) {
+            return self.overloaded(&post.origin);
+        }
+        let number = self.publishes.fetch_add(1, Ordering::Relaxed) + 1;
+        let budget = self.links.budget(topic.member());
+        let deadline = now + self.deadline;
+        match Pending::queue(cell.slot, cell.name.clone(), number, deadline, post, &budget) {
+            Ok(pending) => {
+                topic.publish(pending, now, &*self.links, effects);
+                true
             }
-            let number = self.publishes.fetch_add(1, Ordering::Relaxed) + 1;
-            let budget = self.links.budget(topic.member());
-            let deadline = now + self.deadline;
-            match Pending::queue(cell.slot, cell.name.clone(), number, deadline, post, &budget) {
-                Ok(pending) => {
-                    topic.publish(pending, now, &*self.links, effects);
-                    true
-                }
-                Err(origin) => self.overloaded(&origin),
-            }
-        };
-        self.run_in(&joined.cell, now, publish)
+            Err(origin) => self.overloaded(&origin),
+        }
     }
 
     fn overloaded(&self, origin: &Origin) -> bool {
@@ -181,9 +219,10 @@ impl Hub {
                     }
                 });
             }
-            FromTopicServer::Published { slot, number, epoch, offset } => {
+            FromTopicServer::Published { slot, number, epoch, offset, receivers } => {
+                let accepted = Accepted { epoch, offset, receivers };
                 self.at(slot, |_, topic, effects| {
-                    topic.published(number, (epoch, offset), link, now, &*self.links, effects);
+                    topic.published(number, accepted, link, now, &*self.links, effects);
                 });
             }
             FromTopicServer::PublishRefused { slot, number, reason } => {
@@ -194,6 +233,11 @@ impl Hub {
             FromTopicServer::Subscribed { subscription, epoch, offset } => {
                 self.at_subscription(subscription, |topic, effects| {
                     topic.subscribed(subscription, epoch, offset, link, effects);
+                });
+            }
+            FromTopicServer::Counted { subscription, change } => {
+                self.at_subscription(subscription, |topic, effects| {
+                    topic.counted(subscription, change, link, effects);
                 });
             }
             FromTopicServer::SubscribeRefused { subscription, reason } => {
@@ -212,7 +256,12 @@ impl Hub {
                 });
             }
             // The link's own affairs.
-            FromTopicServer::Welcome(_)
+            FromTopicServer::PatternStands { .. }
+            | FromTopicServer::Match(_)
+            | FromTopicServer::PatternsMoved { .. }
+            | FromTopicServer::PatternsLost
+            | FromTopicServer::QueryAnswer(_)
+            | FromTopicServer::Welcome(_)
             | FromTopicServer::Draining
             | FromTopicServer::Rings(_)
             | FromTopicServer::Ping(_)

@@ -332,7 +332,7 @@ fn own(
 ) {
     for item in world.asked() {
         match item {
-            FromGateway::Subscribe { subscription, topic } => {
+            FromGateway::Subscribe { subscription, topic, .. } => {
                 let offset = *offsets.entry(topic.clone()).or_default();
                 subscribed.insert(subscription.slot, (subscription, topic));
                 world.say(FromTopicServer::Subscribed { subscription, epoch: EPOCH, offset });

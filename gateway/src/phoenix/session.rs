@@ -268,13 +268,15 @@ impl Front for Session {
                     self.receive(frame);
                 }
             }
+            // A Phoenix session asks for none of these.
+            Item::PatternJoined { .. } | Item::PatternLost { .. } | Item::Told { .. } => {}
             Item::Answer { token, result } => {
                 let Some((channel, reference)) = self.publishes.try_remove(token as usize) else {
                     return;
                 };
                 self.refused |= result == Err(Reason::Overloaded);
                 let mut effects = Vec::new();
-                self.channels.answered(channel, reference, result.map(|(_, offset)| offset), &mut effects);
+                self.channels.answered(channel, reference, result.map(|accepted| accepted.offset), &mut effects);
                 self.carry_out(effects, Replies::Here(wire));
                 self.resume(channel);
             }

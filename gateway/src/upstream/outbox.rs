@@ -164,8 +164,10 @@ impl Entry {
         match self {
             Self::Own(item) => gateway_item_cost(item),
             Self::Request(Request::Publish { pending, .. }) => pending.cost(),
-            Self::Request(Request::Subscribe(_, topic)) => campanile_proto::wire::ITEM_OVERHEAD + topic.len(),
-            Self::Request(Request::Unsubscribe(_) | Request::Read(..)) => {
+            Self::Request(Request::Subscribe(_, topic, _)) => {
+                campanile_proto::wire::ITEM_OVERHEAD + topic.len()
+            }
+            Self::Request(Request::Unsubscribe(_) | Request::Count(..) | Request::Read(..)) => {
                 campanile_proto::wire::ITEM_OVERHEAD
             }
         }
@@ -175,8 +177,12 @@ impl Entry {
     fn leave(self, link: &Link, now: Instant) -> Option<FromGateway> {
         match self {
             Self::Own(item) => Some(item),
-            Self::Request(Request::Subscribe(subscription, topic)) => {
-                Some(FromGateway::Subscribe { subscription, topic })
+            Self::Request(Request::Subscribe(subscription, topic, listeners)) => {
+                Some(FromGateway::Subscribe { subscription, topic, listeners })
+            }
+            Self::Request(Request::Count(subscription, told)) => {
+                let (listeners, change) = told.leave();
+                Some(FromGateway::Count { subscription, listeners, change })
             }
             Self::Request(Request::Read(subscription, epoch, from)) => {
                 Some(FromGateway::Read { subscription, epoch, from })

@@ -21,7 +21,7 @@ fn number(generation: u32) -> Subscription {
 }
 
 fn subscribe(generation: u32) -> Request {
-    Request::Subscribe(number(generation), Bytes::from_static(b"topic"))
+    Request::Subscribe(number(generation), Bytes::from_static(b"topic"), 0)
 }
 
 fn pending(number: u64, size: usize, time_left: Duration) -> Arc<Pending> {
@@ -81,7 +81,8 @@ fn the_hello_comes_first_and_drops_what_was_queued_before() {
     outbox.open(2, HELLO);
     outbox.welcome(2, OWNER);
     outbox.request(2, subscribe(2));
-    let expected = FromGateway::Subscribe { subscription: number(2), topic: Bytes::from_static(b"topic") };
+    let expected =
+        FromGateway::Subscribe { subscription: number(2), topic: Bytes::from_static(b"topic"), listeners: 0 };
     assert!(has_ended(&outbox, 1));
     assert_eq!(batch(&outbox, 2), Some(vec![HELLO, expected]));
     assert_eq!(batch(&outbox, 2), None);
@@ -121,7 +122,7 @@ fn requests_leave_in_order_as_what_they_are() {
     assert_eq!(publish.message, pending.message);
     let topic = Bytes::from_static(b"topic");
     let rest = [
-        FromGateway::Subscribe { subscription: number(1), topic },
+        FromGateway::Subscribe { subscription: number(1), topic, listeners: 0 },
         FromGateway::Read { subscription: number(1), epoch: Epoch(3), from: 17 },
         FromGateway::Unsubscribe { subscription: number(1) },
         FromGateway::Pong(4),

@@ -173,7 +173,7 @@ fn from_gateway() -> Vec<FromGateway> {
             ring_digest: 99,
             previous_rings: vec!["version = 1".into()],
         }),
-        FromGateway::Subscribe { subscription, topic: Bytes::from_static(b"room:1") },
+        FromGateway::Subscribe { subscription, topic: Bytes::from_static(b"room:1"), listeners: 2 },
         FromGateway::Unsubscribe { subscription },
         FromGateway::Publish(Publish {
             slot: 3,
@@ -208,7 +208,7 @@ fn from_topic_server() -> Vec<FromTopicServer> {
         FromTopicServer::Deliver { subscription, offset: 42, message: message() },
         missed(Found::Messages(vec![message(), message()])),
         missed(Found::Gone { oldest: Some(20) }),
-        FromTopicServer::Published { slot: 3, number: 9, epoch, offset: 42 },
+        FromTopicServer::Published { slot: 3, number: 9, epoch, offset: 42, receivers: 5 },
         FromTopicServer::PublishRefused { slot: 3, number: 9, reason: Refusal::KeyReused },
         FromTopicServer::SubscribeRefused { subscription, reason: Refusal::NotOwner },
         FromTopicServer::Draining,

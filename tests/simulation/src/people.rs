@@ -337,7 +337,7 @@ impl World {
                     return self.checker.answered_twice(client, token);
                 };
                 let answer = match result {
-                    Ok((epoch, offset)) => Answer::Position(epoch, offset),
+                    Ok(accepted) => Answer::Position(accepted.epoch, accepted.offset),
                     Err(reason) if reason.outcome() == Published::Not => Answer::Not,
                     Err(_) => Answer::Unknown,
                 };

@@ -182,7 +182,7 @@ impl Server {
         link.heard = at;
         let late = link.transit.lateness(Duration::from_micros(at - link.started), age_us);
         for item in items {
-            if let FromGateway::Subscribe { subscription, topic } = &item {
+            if let FromGateway::Subscribe { subscription, topic, .. } = &item {
                 link.asked.insert(key(*subscription), Asked { topic: number_of(topic), epoch: None });
             }
             if let FromGateway::Sees(places) = &item {

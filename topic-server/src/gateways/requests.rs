@@ -25,12 +25,15 @@ pub struct Requests {
     subscriptions: Subscriptions,
     /// With more subscriptions than this, the ended ones are looked for.
     look_at: usize,
+    /// It has told of patterns.
+    has_patterns: bool,
 }
 
 impl Requests {
     /// The requests of a new link.
     pub fn new(gateway: Incarnation, outbox: Outbox, table: Arc<Table>) -> Self {
-        Self { gateway, outbox, table, subscriptions: Subscriptions::default(), look_at: LOOK_AFTER }
+        let subscriptions = Subscriptions::default();
+        Self { gateway, outbox, table, subscriptions, look_at: LOOK_AFTER, has_patterns: false }
     }
 
     /// Looks at the topics of publishes that are run next. With very many topics each lies in memory that was not read for
@@ -55,8 +58,9 @@ impl Requests {
                 let known = self.subscriptions.at(publish.slot);
                 self.table.publish_to(known, &self.outbox, self.gateway, publish, late, now);
             }
-            FromGateway::Subscribe { subscription, topic } => {
-                if let Some(held) = self.table.subscribe(&self.outbox, subscription, &topic, now) {
+            FromGateway::Subscribe { subscription, topic, listeners } => {
+                let held = self.table.subscribe_counted(&self.outbox, subscription, &topic, listeners, now);
+                if let Some(held) = held {
                     if let Some(replaced) = held.replaced {
                         self.subscriptions.remove(replaced);
                     }
@@ -67,6 +71,18 @@ impl Requests {
                     self.forget_ended();
                 }
             }
+            FromGateway::Count { subscription, listeners, change } => {
+                // Of one that has ended, its gateway hears in another way.
+                if let Some(entry) = self.subscriptions.get(subscription) {
+                    self.table.count(entry, &self.outbox, subscription, (listeners, change));
+                }
+            }
+            FromGateway::Pattern(pattern) => {
+                self.has_patterns = true;
+                self.table.set_pattern(&self.outbox, self.gateway, &pattern);
+            }
+            FromGateway::AllPatterns => self.table.patterns_told(&self.outbox, self.gateway, now),
+            FromGateway::Query(id, query) => self.table.query(&self.outbox, id, query),
             FromGateway::Unsubscribe { subscription } => {
                 if let Some(entry) = self.subscriptions.remove(subscription) {
                     self.table.unsubscribe(&entry, &self.outbox, subscription, now);
@@ -89,6 +105,9 @@ impl Requests {
 
     /// The link is over: undoes all that it set up.
     pub fn undo(&mut self, now: Instant) {
+        if self.has_patterns {
+            self.table.drop_patterns(&self.outbox);
+        }
         for (subscription, entry) in self.subscriptions.take() {
             if !planted(Fault::OlderLinkLives) {
                 self.table.unsubscribe(&entry, &self.outbox, subscription, now);

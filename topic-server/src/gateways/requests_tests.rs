@@ -15,7 +15,7 @@ fn table() -> (Arc<Table>, Arc<Metrics>) {
 
 fn subscribe(slot: u32, generation: u32) -> FromGateway {
     let topic = bytes::Bytes::from(format!("topics:{slot}"));
-    FromGateway::Subscribe { subscription: number(slot, generation), topic }
+    FromGateway::Subscribe { subscription: number(slot, generation), topic, listeners: 0 }
 }
 
 fn run(requests: &mut Requests, items: impl IntoIterator<Item = FromGateway>, now: Instant) {

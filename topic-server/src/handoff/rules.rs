@@ -84,6 +84,7 @@ impl Handoff {
         metrics: Arc<Metrics>,
         now: Instant,
     ) -> Self {
+        table.be(incarnation);
         ownership.set_starting(true);
         let inner = Inner {
             started: now,

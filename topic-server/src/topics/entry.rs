@@ -39,6 +39,8 @@ pub(super) struct Inner {
     pub(super) queued: bool,
     /// Stands in the table's queue of histories.
     pub(super) in_histories: bool,
+    /// Stands in the table's set of topics with listeners that count.
+    pub(super) in_counted: bool,
     /// Has been published to since that queue came by last.
     pub(super) fresh: bool,
     /// Stands in the table's list of topics that somebody waits for.
@@ -95,8 +97,18 @@ pub(super) struct Parked {
 
 #[derive(Debug)]
 pub(super) enum Request {
-    Subscribe(Subscription),
+    Subscribe(Awaiting),
     Publish { gateway: Incarnation, publish: Box<Publish>, deadline: Instant },
+}
+
+/// A subscription that waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Awaiting {
+    pub(super) subscription: Subscription,
+    /// Listeners that count.
+    pub(super) listeners: u32,
+    /// The last change of those, if there was one since.
+    pub(super) change: Option<u32>,
 }
 
 /// An entry, found by its name.
@@ -123,6 +135,7 @@ impl Inner {
             dead: false,
             queued: false,
             in_histories: false,
+            in_counted: false,
             fresh: false,
             listed: false,
             shunned: None,
@@ -192,17 +205,39 @@ impl Waiting {
     }
 
     /// Lets a subscription wait; the number of one of the same link whose place it takes comes back.
-    pub(super) fn replace(&mut self, link: &Outbox, subscription: Subscription) -> Option<Subscription> {
+    pub(super) fn replace(&mut self, link: &Outbox, awaiting: Awaiting) -> Option<Subscription> {
         self.parked.iter_mut().find_map(|parked| match &mut parked.request {
-            Request::Subscribe(own) if parked.link == *link => Some(std::mem::replace(own, subscription)),
+            Request::Subscribe(own) if parked.link == *link => {
+                Some(std::mem::replace(own, awaiting).subscription)
+            }
             _ => None,
         })
+    }
+
+    /// So many listeners of a subscription that waits count. Whether it waits here.
+    pub(super) fn count(
+        &mut self,
+        link: &Outbox,
+        subscription: Subscription,
+        listeners: u32,
+        change: u32,
+    ) -> bool {
+        let found = self.parked.iter_mut().find_map(|parked| match &mut parked.request {
+            Request::Subscribe(own) if parked.link == *link && own.subscription == subscription => Some(own),
+            _ => None,
+        });
+        let is_here = found.is_some();
+        if let Some(own) = found {
+            *own = Awaiting { listeners, change: Some(change), ..*own };
+        }
+        is_here
     }
 
     /// Whether a subscription waits here.
     pub(super) fn has(&self, link: &Outbox, subscription: Subscription) -> bool {
         let is_it = |parked: &Parked| {
-            parked.link == *link && matches!(parked.request, Request::Subscribe(own) if own == subscription)
+            parked.link == *link
+                && matches!(parked.request, Request::Subscribe(own) if own.subscription == subscription)
         };
         self.parked.iter().any(is_it)
     }
@@ -211,7 +246,8 @@ impl Waiting {
     pub(super) fn unsubscribe(&mut self, link: &Outbox, subscription: Subscription) -> bool {
         let before = self.parked.len();
         self.parked.retain(|parked| {
-            parked.link != *link || !matches!(parked.request, Request::Subscribe(own) if own == subscription)
+            parked.link != *link
+                || !matches!(parked.request, Request::Subscribe(own) if own.subscription == subscription)
         });
         self.parked.len() < before
     }

@@ -9,6 +9,10 @@ fn request(number: u64, size: usize, deadline: Instant) -> Request {
     Request::Publish { gateway: A, publish: Box::new(publish), deadline }
 }
 
+fn awaiting(slot: u32, generation: u32) -> Awaiting {
+    Awaiting { subscription: number(slot, generation), listeners: 0, change: None }
+}
+
 /// H2: requests and bytes are bounded; what leaves makes room.
 #[test]
 fn what_waits_is_bounded_in_number_and_bytes() {
@@ -21,7 +25,7 @@ fn what_waits_is_bounded_in_number_and_bytes() {
         assert!(waiting.park(&link, request(number, 1, now)));
     }
     assert!(
-        !waiting.park(&link, request(0, 1, now)) && !waiting.park(&link, Request::Subscribe(number(1, 1)))
+        !waiting.park(&link, request(0, 1, now)) && !waiting.park(&link, Request::Subscribe(awaiting(1, 1)))
     );
     assert_eq!(waiting.take().len(), PARKED);
     assert!(waiting.park(&link, request(1, PARKED_BYTES - 100, now)), "all bytes are free again");
@@ -32,9 +36,9 @@ fn what_waits_is_bounded_in_number_and_bytes() {
 fn a_subscription_that_waits_goes_by_its_newest_number() {
     let [link, other] = [(); 2].map(|()| outbox());
     let mut waiting = Waiting::default();
-    waiting.park(&link, Request::Subscribe(number(1, 1)));
-    assert_eq!(waiting.replace(&other, number(1, 2)), None);
-    assert_eq!(waiting.replace(&link, number(1, 2)), Some(number(1, 1)));
+    waiting.park(&link, Request::Subscribe(awaiting(1, 1)));
+    assert_eq!(waiting.replace(&other, awaiting(1, 2)), None);
+    assert_eq!(waiting.replace(&link, awaiting(1, 2)), Some(number(1, 1)));
     assert!(!waiting.unsubscribe(&link, number(1, 1)) && !waiting.unsubscribe(&other, number(1, 2)));
     assert!(waiting.has(&link, number(1, 2)));
     assert!(waiting.unsubscribe(&link, number(1, 2)) && waiting.parked.is_empty());

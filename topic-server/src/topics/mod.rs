@@ -8,13 +8,18 @@ mod accepted;
 pub mod entry;
 pub(crate) mod fanout;
 pub mod few;
+pub(crate) mod glob;
 mod histories;
 pub mod history;
 pub mod keys;
+mod meeting;
 pub mod moving;
 mod name;
 pub mod ownership;
+pub(crate) mod patterns;
 pub(crate) mod portable;
+mod queries;
+pub mod reach;
 pub mod state;
 pub mod table;
 #[cfg(test)]

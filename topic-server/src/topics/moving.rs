@@ -100,13 +100,15 @@ impl Table {
         if !inner.is_held() || self.ownership.owns(&entry.name) {
             return None;
         }
+        self.introduce_elsewhere(entry, &mut inner, now);
         let pieces = portable::pieces(&inner.topic, &entry.name, number, now);
         if planted(Fault::ServeWhileGiving) {
             return Some(pieces);
         }
-        self.end_subscriptions(&mut inner, Some(to));
+        self.end_subscriptions(entry, &mut inner, Some(to));
         let waiting = Waiting::default();
         inner.stage = Stage::Given(Box::new(Given { to, place: place.clone(), number, waiting }));
+        self.note_counted(entry, &mut inner);
         Some(pieces)
     }
 
@@ -182,7 +184,7 @@ impl Table {
                 return Arrived::Taken;
             }
             // Whoever subscribed to what is replaced comes again, and finds the new epoch.
-            self.end_subscriptions(&mut inner, None);
+            self.end_subscriptions(&entry, &mut inner, None);
             let before = inner.topic.history_bytes();
             let was_held = matches!(inner.stage, Stage::Holding);
             inner.topic = arriving.into_topic(now);
@@ -191,7 +193,10 @@ impl Table {
             if !was_held {
                 self.metrics.topics_taken.inc();
             }
+            // Before what waited is run: nobody gets a later message first.
+            self.await_gateways(&entry, &mut inner, now);
             self.serve(&entry, &mut inner, now);
+            self.note_counted(&entry, &mut inner);
             return Arrived::Taken;
         }
     }
@@ -273,8 +278,8 @@ impl Table {
         }
     }
 
-    fn end_subscriptions(&self, inner: &mut Inner, to: Option<Incarnation>) {
-        fanout::moved(&inner.topic, to);
+    fn end_subscriptions(&self, entry: &Entry, inner: &mut Inner, to: Option<Incarnation>) {
+        fanout::moved(&inner.topic, &entry.name, to);
         self.metrics.subscriptions.dec_by(inner.topic.subscribers().len() as i64);
         inner.topic.drop_subscribers();
     }

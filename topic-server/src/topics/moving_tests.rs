@@ -17,7 +17,7 @@ fn table() -> Table {
 }
 
 fn arriving(epoch: u64, offset: u64, opened_under: u64) -> Arriving {
-    let head = Head { epoch: Epoch(epoch), offset, opened_under, renewed_from: None };
+    let head = Head { epoch: Epoch(epoch), offset, opened_under, renewed_from: None, matching: Vec::new() };
     let piece = Piece {
         number: 1,
         topic: bytes::Bytes::from_static(b"topic"),
@@ -143,7 +143,13 @@ fn a_renewed_topic_counts_on_and_knows_nothing_of_the_old_life() {
 fn a_renewed_copy_of_the_life_that_is_here_is_ignored() {
     let now = Instant::now();
     let (table, _) = with_topic(7, 20, 3, now);
-    let head = Head { epoch: Epoch(9), offset: 10, opened_under: 5, renewed_from: Some(Epoch(7)) };
+    let head = Head {
+        epoch: Epoch(9),
+        offset: 10,
+        opened_under: 5,
+        renewed_from: Some(Epoch(7)),
+        matching: Vec::new(),
+    };
     let copy = Piece {
         number: 1,
         topic: bytes::Bytes::from_static(b"topic"),

@@ -44,6 +44,7 @@ pub(crate) fn pieces<L: Clone + PartialEq>(
         offset: topic.offset,
         opened_under: topic.opened_under,
         renewed_from: topic.renewed_from,
+        matching: topic.reach().map(|reach| reach.introduced().to_vec()).unwrap_or_default(),
     };
     let mut packer = Packer { number, name, pieces: Vec::new(), size: 0 };
     packer.next().head = Some(head);
@@ -166,10 +167,13 @@ impl Arriving {
 
     /// The topic, as it was at its giver, without subscribers.
     pub fn into_topic<L: Clone + PartialEq>(self, now: Instant) -> Topic<L> {
-        let Head { epoch, offset, opened_under, renewed_from } = self.head;
+        let Head { epoch, offset, opened_under, renewed_from, matching } = self.head;
         let mut topic = Topic::new(epoch, opened_under, now);
         topic.offset = offset;
         topic.renewed_from = renewed_from;
+        if !matching.is_empty() {
+            topic.reach_mut().introduce(matching);
+        }
         let first = (offset + 1).saturating_sub(self.history.len() as u64);
         if !self.history.is_empty() && first > 0 {
             let mut history = History::default();

@@ -12,6 +12,7 @@ use crate::topics::accepted::Accepted;
 use crate::topics::few::Few;
 use crate::topics::history::{Bounds, History};
 use crate::topics::keys::{Keys, Known};
+use crate::topics::reach::Reach;
 
 /// A gateway that has not published for so long has no re-send left to make: its deadlines are 5 s.
 const WINDOW_AGE: Duration = Duration::from_secs(60);
@@ -33,6 +34,8 @@ pub struct Topic<L> {
     /// The life that this one goes on from, of which somebody else may hold more (H3).
     pub(super) renewed_from: Option<Epoch>,
     subscribers: Few<Subscriber<L>>,
+    /// `None` where no listener counts and no pattern was ever looked at.
+    reach: Option<Box<Reach<L>>>,
     pub(super) windows: Few<Window>,
     /// `None` where nothing is kept.
     pub(super) history: Option<History>,
@@ -104,6 +107,7 @@ impl<L: Clone + PartialEq> Topic<L> {
             opened_under,
             renewed_from: None,
             subscribers: Few::None,
+            reach: None,
             windows: Few::None,
             history: None,
             keys: None,
@@ -124,12 +128,51 @@ impl<L: Clone + PartialEq> Topic<L> {
     /// Ends all subscriptions.
     pub fn drop_subscribers(&mut self) {
         self.subscribers = Few::None;
+        if let Some(reach) = &mut self.reach {
+            reach.drop_counts();
+        }
+    }
+
+    /// So many listeners of a link count from here on, if it is subscribed under this number. Says whether it is.
+    pub fn count(&mut self, link: &L, subscription: Subscription, listeners: u32) -> bool {
+        if !self.is_subscribed(link, subscription) {
+            return false;
+        }
+        if listeners > 0 || self.reach.is_some() {
+            self.reach_mut().count(link, listeners);
+        }
+        true
+    }
+
+    /// Whom messages reach beside those who are merely subscribed, if there is anybody.
+    pub fn reach(&self) -> Option<&Reach<L>> {
+        self.reach.as_deref()
+    }
+
+    /// The same, to be changed.
+    pub fn reach_mut(&mut self) -> &mut Reach<L> {
+        self.reach.get_or_insert_default()
+    }
+
+    /// Listeners of subscribed links that count.
+    pub fn listeners(&self) -> u32 {
+        self.reach.as_ref().map_or(0, |reach| reach.listeners())
+    }
+
+    /// Everybody who counts as a receiver.
+    pub fn receivers(&self) -> u32 {
+        self.reach.as_ref().map_or(0, |reach| reach.receivers())
     }
 
     /// Its gateways are on their way here, and will want what was published before they came: so much is kept until
     /// then, whatever the bounds say.
     pub fn settle(&mut self, until: Instant) {
         self.settling_until = Some(until);
+    }
+
+    /// Whether gateways may still be on their way here.
+    pub fn is_settling(&self, now: Instant) -> bool {
+        self.settling_until.is_some_and(|until| until > now)
     }
 
     /// What is kept now, where `bounds` are the rule.
@@ -186,6 +229,9 @@ impl<L: Clone + PartialEq> Topic<L> {
             return false;
         };
         self.subscribers.swap_remove(index);
+        if let Some(reach) = &mut self.reach {
+            reach.count(link, 0);
+        }
         self.used = now;
         true
     }

@@ -1,8 +1,9 @@
 //! All topics of this server. The map finds a topic's entry; the rules run under the entry's own lock, and what
 //! they decide is queued for the links before the lock is let go (rule L4). No map guard leaves this file.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -12,6 +13,7 @@ use campanile_process::token_bucket::Rate;
 use campanile_proto::link::PART_BYTES;
 use campanile_proto::message::Publish;
 use campanile_proto::planted::{Fault, planted};
+use campanile_proto::reach::Pattern;
 use campanile_proto::{Epoch, FromTopicServer, Incarnation, Refusal, Subscription};
 use campanile_ring_config::TopicRules;
 use dashmap::DashMap;
@@ -20,17 +22,20 @@ use parking_lot::Mutex;
 use crate::gateways::outbox::Outbox;
 use crate::metrics::Metrics;
 pub use crate::topics::entry::Entry;
-use crate::topics::entry::{Inner, Key, Parked, Request, Stage};
+use crate::topics::entry::{Awaiting, Inner, Key, Parked, Request, Stage};
 use crate::topics::fanout;
 use crate::topics::histories::Histories;
 use crate::topics::history::Bounds;
 use crate::topics::ownership::{Ownership, Standing};
+use crate::topics::patterns::Patterns;
 use crate::topics::state::{Order, Outcome, Topic};
 
 /// The topics of this server: those that it holds, those that somebody waits for, and copies of those given away.
 #[derive(Debug)]
 pub struct Table {
     entries: DashMap<Key, ()>,
+    /// This process's life, to those who have to know from whom they hear.
+    incarnation: OnceLock<Incarnation>,
     pub(super) ownership: Arc<Ownership>,
     pub(super) metrics: Arc<Metrics>,
     /// How much of which topic is kept.
@@ -46,6 +51,13 @@ pub struct Table {
     history: AtomicUsize,
     /// Topics with a history, in the order in which they are asked to give it up; each stands here once at most.
     histories: Mutex<Histories>,
+    /// Topics with listeners that count.
+    pub(super) counted: Mutex<HashSet<Key>>,
+    pub(super) patterns: Patterns,
+    /// Topics that came here while gateways' patterns matched them.
+    pub(super) introduced: Mutex<Vec<Arc<Entry>>>,
+    /// Gateways that did not come for what such topics had for them.
+    pub(super) missed: Mutex<Vec<Incarnation>>,
     /// Topics that somebody waits for; each stands here once at most.
     pub(super) waited: Mutex<Vec<Arc<Entry>>>,
     /// Something was added to those since anybody looked.
@@ -88,6 +100,7 @@ impl Table {
     ) -> Self {
         Self {
             entries: DashMap::new(),
+            incarnation: OnceLock::new(),
             ownership,
             metrics,
             rules,
@@ -97,6 +110,10 @@ impl Table {
             due: DueQueue::default(),
             history: AtomicUsize::new(0),
             histories: Mutex::default(),
+            counted: Mutex::default(),
+            patterns: Patterns::default(),
+            introduced: Mutex::default(),
+            missed: Mutex::default(),
             waited: Mutex::default(),
             news: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -109,6 +126,15 @@ impl Table {
         Self { publish_rate, memory, ..self }
     }
 
+    /// Says which process this is; the first word stands.
+    pub fn be(&self, incarnation: Incarnation) {
+        let _ = self.incarnation.set(incarnation);
+    }
+
+    pub(super) fn incarnation(&self) -> Incarnation {
+        *self.incarnation.get_or_init(|| Incarnation(fastrand::u64(1..)))
+    }
+
     /// Subscribes a link to a topic and answers it, at once or when the topic is here.
     pub fn subscribe(
         &self,
@@ -117,14 +143,27 @@ impl Table {
         topic: &[u8],
         now: Instant,
     ) -> Option<Held> {
+        self.subscribe_counted(link, subscription, topic, 0, now)
+    }
+
+    /// The same, with so many listeners that count.
+    pub fn subscribe_counted(
+        &self,
+        link: &Outbox,
+        subscription: Subscription,
+        topic: &[u8],
+        listeners: u32,
+        now: Instant,
+    ) -> Option<Held> {
+        let awaiting = Awaiting { subscription, listeners, change: None };
         let held = self.with(None, topic, link, now, |entry, inner, is_here| {
             inner.forgive(link);
             let replaced = if is_here {
-                self.run_subscribe(inner, link, subscription)
+                self.run_subscribe(entry, inner, link, awaiting)
             } else {
                 let waiting = inner.waiting().ok_or(Refusal::Overloaded)?;
-                let replaced = waiting.replace(link, subscription);
-                if replaced.is_none() && !waiting.park(link, Request::Subscribe(subscription)) {
+                let replaced = waiting.replace(link, awaiting);
+                if replaced.is_none() && !waiting.park(link, Request::Subscribe(awaiting)) {
                     return Err(Refusal::Overloaded);
                 }
                 replaced
@@ -142,17 +181,57 @@ impl Table {
 
     fn run_subscribe(
         &self,
+        entry: &Arc<Entry>,
         inner: &mut Inner,
         link: &Outbox,
-        subscription: Subscription,
+        Awaiting { subscription, listeners, change }: Awaiting,
     ) -> Option<Subscription> {
         let replaced = inner.topic.subscribe(link.clone(), subscription);
         if replaced.is_none() {
             self.metrics.subscriptions.inc();
         }
+        inner.topic.count(link, subscription, listeners);
+        self.note_counted(entry, inner);
         let (epoch, offset) = (inner.topic.epoch(), inner.topic.offset());
         link.push(FromTopicServer::Subscribed { subscription, epoch, offset });
+        if let Some(change) = change {
+            link.push(FromTopicServer::Counted { subscription, change });
+        }
         replaced
+    }
+
+    /// So many listeners of a subscription count from here on, if it still goes by this number.
+    pub fn count(
+        &self,
+        entry: &Arc<Entry>,
+        link: &Outbox,
+        subscription: Subscription,
+        (listeners, change): (u32, u32),
+    ) {
+        let mut inner = entry.inner.lock();
+        if inner.waiting().is_some_and(|waiting| waiting.count(link, subscription, listeners, change)) {
+            return;
+        }
+        if inner.is_held() && inner.topic.count(link, subscription, listeners) {
+            self.note_counted(entry, &mut inner);
+            link.push(FromTopicServer::Counted { subscription, change });
+        }
+    }
+
+    /// A gateway has told of a pattern.
+    pub fn set_pattern(&self, link: &Outbox, gateway: Incarnation, pattern: &Pattern) {
+        self.patterns.set(link, gateway, pattern);
+    }
+
+    /// A gateway has told of all its patterns: it gets what it may have missed of topics that came here before it.
+    pub fn patterns_told(&self, link: &Outbox, gateway: Incarnation, now: Instant) {
+        self.patterns.complete(link, gateway);
+        self.meet(link, gateway, now);
+    }
+
+    /// A link's patterns end with it.
+    pub fn drop_patterns(&self, link: &Outbox) {
+        self.patterns.remove(link);
     }
 
     /// Ends a subscription, if it still goes by this number.
@@ -163,6 +242,7 @@ impl Table {
         }
         if inner.topic.unsubscribe(link, subscription, now) {
             self.metrics.subscriptions.dec();
+            self.note_counted(entry, &mut inner);
             self.forget_later(entry, &mut inner);
         }
     }
@@ -245,6 +325,7 @@ impl Table {
         };
         let bounds = self.bounds(&entry.name);
         let before = inner.topic.history_bytes();
+        self.look_at_patterns(entry, inner, now);
         let outcome = inner.topic.publish(&order, message, &bounds, now);
         self.account(before, inner.topic.history_bytes());
         self.note_history(entry, inner);
@@ -252,14 +333,16 @@ impl Table {
         match outcome {
             Outcome::Sequenced(offset) => {
                 // The answer first: a publisher's reply comes before its own event.
-                link.push(FromTopicServer::Published { slot, number, epoch, offset });
-                let gateways = fanout::deliver(&inner.topic, offset, message);
+                let receivers = inner.topic.receivers();
+                link.push(FromTopicServer::Published { slot, number, epoch, offset, receivers });
+                let gateways = fanout::deliver(&mut inner.topic, &entry.name, offset, message);
                 self.metrics.publishes_accepted.inc();
                 self.metrics.deliveries.inc_by(gateways as u64);
             }
             Outcome::Repeated(offset) => {
                 self.metrics.publishes_repeated.inc();
-                link.push(FromTopicServer::Published { slot, number, epoch, offset });
+                let receivers = inner.topic.receivers();
+                link.push(FromTopicServer::Published { slot, number, epoch, offset, receivers });
             }
             Outcome::Refused(reason) => self.refuse(link, slot, number, reason),
         }
@@ -299,6 +382,7 @@ impl Table {
 
     /// Forgets the topics whose retention is over.
     pub fn sweep(&self, now: Instant) {
+        self.stop_awaiting(now);
         while let Some(entry) = self.due.pop(now) {
             let mut inner = entry.inner.lock();
             inner.queued = false;
@@ -460,8 +544,8 @@ impl Table {
                 continue;
             }
             match request {
-                Request::Subscribe(subscription) => {
-                    self.run_subscribe(inner, &link, subscription);
+                Request::Subscribe(awaiting) => {
+                    self.run_subscribe(entry, inner, &link, awaiting);
                 }
                 Request::Publish { gateway, publish, deadline } => {
                     self.run_publish(entry, inner, &link, gateway, &publish, deadline, now);
@@ -485,8 +569,8 @@ impl Table {
 
     pub(super) fn refuse_parked(&self, parked: Parked, reason: Refusal) {
         match parked.request {
-            Request::Subscribe(subscription) => {
-                self.refuse_subscribe(&parked.link, subscription, reason);
+            Request::Subscribe(awaiting) => {
+                self.refuse_subscribe(&parked.link, awaiting.subscription, reason);
             }
             Request::Publish { publish, .. } => {
                 self.refuse(&parked.link, publish.slot, publish.number, reason);
@@ -531,6 +615,7 @@ impl Table {
 
     pub(super) fn remove(&self, entry: &Arc<Entry>, inner: &mut Inner) {
         inner.dead = true;
+        self.note_counted(entry, inner);
         self.account(inner.topic.history_bytes(), 0);
         inner.topic.drop_history();
         // Only this very entry: a look-up that found it dead waits for its name to be free again.

@@ -166,7 +166,7 @@ impl Gateway {
                 assert_eq!(position.map(|(_, last)| last), Some(offset), "Moved names the last offset");
                 self.at[subscription.slot as usize] = 1 - at;
             }
-            FromTopicServer::Published { slot, number, epoch, offset } => {
+            FromTopicServer::Published { slot, number, epoch, offset, .. } => {
                 assert_eq!(self.unanswered.remove(&number), Some(slot), "answered once");
                 let payload = format!("{} {number}", self.incarnation);
                 self.published.insert((slot, epoch.0, offset), payload);

@@ -110,8 +110,28 @@ impl Topic {
             self.generation = self.generation.wrapping_add(1);
             let number = Subscription { slot: self.slot, generation: self.generation };
             self.subscription = Some(Subscribing { number, confirmed: false });
-            let request = Request::Subscribe(number, self.name.clone());
+            let listeners = self.counting.as_mut().map_or(0, |counting| counting.subscribe());
+            let request = Request::Subscribe(number, self.name.clone(), listeners);
             effects.push(Effect::Send { member: view.member, link, request });
+        }
+    }
+
+    /// Tells the owner how many listeners count, if it has a subscription of this topic; the next one tells it, too.
+    pub(super) fn tell_count(&mut self, effects: &mut Vec<Effect>) {
+        if let (Some(Subscribing { number, .. }), Some(link), Some(counting)) =
+            (self.subscription, self.binding.link(), &self.counting)
+            && let Some(told) = counting.tell()
+        {
+            let request = Request::Count(number, told);
+            effects.push(Effect::Send { member: self.member(), link, request });
+        }
+    }
+
+    /// So many listeners that counted have left.
+    pub(super) fn uncount(&mut self, listeners: u32, effects: &mut Vec<Effect>) {
+        if let Some(counting) = self.counting.as_mut().filter(|_| listeners > 0) {
+            (0..listeners).for_each(|_| counting.remove());
+            self.tell_count(effects);
         }
     }
 

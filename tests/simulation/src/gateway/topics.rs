@@ -7,7 +7,7 @@ use campanile_gateway::client::direct::Touched;
 use campanile_gateway::client::outbox::{ChannelId, Outbox, Tag};
 use campanile_gateway::hub::codec::Codec;
 use campanile_gateway::hub::fanout::fan_out;
-use campanile_gateway::hub::publish::{Origin, Pending, Post};
+use campanile_gateway::hub::publish::{Accepted, Origin, Pending, Post};
 use campanile_gateway::hub::reason::Reason;
 use campanile_gateway::hub::state::{Delivery, Effect, Life, Listener, MemberId, Routes, Start, Topic};
 use campanile_proto::{FromGateway, FromTopicServer, Message};
@@ -89,7 +89,7 @@ impl Gateway {
         let id = self.listeners;
         let tag = Tag::new(&channel.to_be_bytes(), &[]);
         let listener =
-            Listener { id, channel: ChannelId(channel), client: client.clone(), codec: &Plain, tag };
+            Listener { id, channel: ChannelId(channel), client: client.clone(), codec: &Plain, tag, counts: false };
         let deadline = now + DEADLINE;
         self.run(cell, |topic, routes, effects| topic.join(listener, start, deadline, now, routes, effects));
         Joined { cell, listener: id }
@@ -141,9 +141,9 @@ impl Gateway {
                     }
                 });
             }
-            FromTopicServer::Published { slot, number, epoch, offset } => {
+            FromTopicServer::Published { slot, number, epoch, offset, receivers } => {
                 self.at(slot, |topic, _, routes, effects| {
-                    topic.published(number, (epoch, offset), link, now, routes, effects);
+                    topic.published(number, Accepted { epoch, offset, receivers }, link, now, routes, effects);
                 });
             }
             FromTopicServer::PublishRefused { slot, number, reason } => {
@@ -154,6 +154,11 @@ impl Gateway {
             FromTopicServer::Subscribed { subscription, epoch, offset } => {
                 self.at(subscription.slot, |topic, _, _, effects| {
                     topic.subscribed(subscription, epoch, offset, link, effects);
+                });
+            }
+            FromTopicServer::Counted { subscription, change } => {
+                self.at(subscription.slot, |topic, _, _, effects| {
+                    topic.counted(subscription, change, link, effects);
                 });
             }
             FromTopicServer::SubscribeRefused { subscription, reason } => {

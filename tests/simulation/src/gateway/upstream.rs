@@ -119,8 +119,12 @@ impl Entry {
     fn leave(self, owner: Option<Incarnation>, now: Instant) -> Option<FromGateway> {
         match self {
             Self::Own(item) => Some(item),
-            Self::Request(Request::Subscribe(subscription, topic)) => {
-                Some(FromGateway::Subscribe { subscription, topic })
+            Self::Request(Request::Subscribe(subscription, topic, listeners)) => {
+                Some(FromGateway::Subscribe { subscription, topic, listeners })
+            }
+            Self::Request(Request::Count(subscription, told)) => {
+                let (listeners, change) = told.leave();
+                Some(FromGateway::Count { subscription, listeners, change })
             }
             Self::Request(Request::Read(subscription, epoch, from)) => {
                 Some(FromGateway::Read { subscription, epoch, from })

@@ -1,0 +1,6 @@
+use super::*;
+
+#[test]
+fn it_is() {
+    assert!(matches(b"*", b"a"));
+}

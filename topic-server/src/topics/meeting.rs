@@ -1,0 +1,151 @@
+//! Patterns and topics meet: a topic looks at the patterns when they have changed, and gateways whose patterns matched a topic
+//! where it was before get everything from where they were told that it moved (rule H8).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use campanile_proto::handoff::Introduced;
+use campanile_proto::link::PART_BYTES;
+use campanile_proto::reach::Behind;
+use campanile_proto::{Found, FromTopicServer, Incarnation};
+
+use crate::gateways::outbox::Outbox;
+use crate::topics::entry::{Entry, Inner};
+use crate::topics::fanout;
+use crate::topics::reach::{Matching, Reach};
+use crate::topics::table::Table;
+
+/// So many gateways that have not come in time are remembered: others are dead ones of long ago.
+const MISSED: usize = 1024;
+
+impl Table {
+    /// Finds anew which patterns match a topic, if they have changed since it was looked.
+    pub(super) fn look_at_patterns(&self, entry: &Entry, inner: &mut Inner, now: Instant) {
+        let seen = inner.topic.reach().map_or(0, Reach::seen);
+        if self.patterns.version() != seen {
+            self.find_matching(entry, inner, now);
+        }
+    }
+
+    #[cold]
+    fn find_matching(&self, entry: &Entry, inner: &mut Inner, now: Instant) {
+        let (seen, matches) = self.patterns.matching(&entry.name);
+        inner.topic.reach_mut().set_matches(seen, matches.clone());
+        for matching in &matches {
+            let mut introduced = inner.topic.reach_mut().introduced().iter();
+            let own = introduced.find(|introduced| introduced.gateway == matching.gateway).copied();
+            if let Some(introduced) = own.filter(|own| own.behind.offset < inner.topic.offset()) {
+                inner.topic.reach_mut().take_introduction(matching.gateway);
+                self.give_what_came_before(entry, inner, matching, introduced.behind, now);
+            }
+        }
+    }
+
+    /// What was published here before the gateway had told of its patterns.
+    fn give_what_came_before(
+        &self,
+        entry: &Entry,
+        inner: &mut Inner,
+        matching: &Matching<Outbox>,
+        behind: Behind,
+        now: Instant,
+    ) {
+        let bounds = self.bounds(&entry.name);
+        let name = Bytes::copy_from_slice(&entry.name);
+        let (epoch, last) = (inner.topic.epoch(), inner.topic.offset());
+        let (mut from, mut first) = (behind.offset, Some(behind));
+        while from < last {
+            match inner.topic.read(behind.epoch, from, PART_BYTES, &bounds, now) {
+                Found::Messages(messages) if !messages.is_empty() => {
+                    for message in messages {
+                        from += 1;
+                        fanout::matched(matching, None, &name, (epoch, from), message, first.take());
+                    }
+                }
+                Found::Messages(_) | Found::Gone { .. } => {
+                    matching.link.push(FromTopicServer::PatternsLost);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A gateway has told of all its patterns: topics that came here before meet it.
+    pub(super) fn meet(&self, link: &Outbox, gateway: Incarnation, now: Instant) {
+        let has_missed = {
+            let mut missed = self.missed.lock();
+            let before = missed.len();
+            missed.retain(|own| *own != gateway);
+            missed.len() < before
+        };
+        if has_missed {
+            link.push(FromTopicServer::PatternsLost);
+        }
+        let waiting = self.introduced.lock().clone();
+        for entry in waiting {
+            let mut inner = entry.inner.lock();
+            let is_awaited = |reach: &Reach<Outbox>| {
+                reach.introduced().iter().any(|introduced| introduced.gateway == gateway)
+            };
+            if inner.is_held() && inner.topic.reach().is_some_and(is_awaited) {
+                self.look_at_patterns(&entry, &mut inner, now);
+            }
+        }
+    }
+
+    /// A topic goes to another server, and the gateways whose patterns match are told. Whom this server has told nothing of
+    /// the topic yet waits for whom it would have waited for here.
+    pub(super) fn introduce_elsewhere(&self, entry: &Entry, inner: &mut Inner, now: Instant) {
+        self.look_at_patterns(entry, inner, now);
+        let (epoch, offset) = (inner.topic.epoch(), inner.topic.offset());
+        let Some(reach) = inner.topic.reach() else { return };
+        let mut introduced = reach.introduced().to_vec();
+        for matching in reach.matches() {
+            if !introduced.iter().any(|own| own.gateway == matching.gateway) {
+                let behind = Behind { incarnation: self.incarnation(), epoch, offset };
+                introduced.push(Introduced { gateway: matching.gateway, behind });
+            }
+        }
+        inner.topic.reach_mut().introduce(introduced);
+    }
+
+    /// A topic has come here: gateways are on their way to it.
+    pub(super) fn await_gateways(&self, entry: &Arc<Entry>, inner: &mut Inner, now: Instant) {
+        if inner.topic.reach().is_some_and(|reach| !reach.introduced().is_empty()) {
+            self.introduced.lock().push(Arc::clone(entry));
+        }
+        self.look_at_patterns(entry, inner, now);
+    }
+
+    fn note_missed(&self, gateways: impl Iterator<Item = Incarnation>) {
+        let mut missed = self.missed.lock();
+        for gateway in gateways {
+            if !missed.contains(&gateway) && missed.len() < MISSED {
+                missed.push(gateway);
+            }
+        }
+    }
+
+    /// Gateways that have not come in time are on their way no more.
+    pub(super) fn stop_awaiting(&self, now: Instant) {
+        let mut introduced = std::mem::take(&mut *self.introduced.lock());
+        introduced.retain(|entry| {
+            let mut inner = entry.inner.lock();
+            let offset = inner.topic.offset();
+            let Some(reach) = inner.topic.reach() else { return false };
+            if !inner.is_held() || reach.introduced().is_empty() {
+                return false;
+            }
+            let goes_on = inner.topic.is_settling(now);
+            if !goes_on {
+                // Who has missed something is told so should it come after all.
+                let missed = reach.introduced().iter().filter(|introduced| introduced.behind.offset < offset);
+                self.note_missed(missed.map(|introduced| introduced.gateway));
+                inner.topic.reach_mut().introduce(Vec::new());
+            }
+            goes_on
+        });
+        self.introduced.lock().extend(introduced);
+    }
+}
