@@ -61,7 +61,7 @@ fn protocol() -> Arg {
         "protocol",
         "NAME",
         "phoenix",
-        "What the servers speak: phoenix (Campanile, stock Phoenix), nats, socketio, centrifugo, or floor \
+        "What the servers speak: phoenix (Campanile, stock Phoenix), nats, socketio, centrifugo, redis, or floor \
          (`campanile bench floor-server`)",
     )
 }
@@ -109,7 +109,7 @@ fn common_options(command: Command) -> Command {
                 "url",
                 "URL",
                 "",
-                "A gateway, host:port or ws://host:port[/path]; repeatable: connections are spread over all \
+                "A gateway, host:port or ws://host:port[/path] (redis://host:port for redis); repeatable: connections are spread over all \
                  [default: ws://127.0.0.1:4000 and :4001]",
             )
             .action(ArgAction::Append)

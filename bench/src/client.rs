@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::frame::{Incoming, Payload};
+use crate::plain::Plain;
 use crate::protocol::Channel;
 use crate::target::Target;
 
@@ -76,16 +77,21 @@ impl Connector {
         &self.targets[number % self.targets.len()]
     }
 
-    /// Opens connection `number`: TCP and the WebSocket upgrade.
+    /// Opens connection `number`: TCP and, unless the protocol does without, the WebSocket upgrade.
     pub(crate) async fn open(&self, number: usize) -> Result<Connection, OpenError> {
         let target = self.target(number);
         let stream = match timeout(self.deadline, self.dial(target, number)).await {
             Ok(dialled) => dialled.map_err(|error| explain(&error, target))?,
             Err(_) => return Err(no_answer(target, "the TCP connect")),
         };
-        let upgrade = client_async_with_config(target.request.as_str(), stream, Some(self.config));
+        let Some(request) = &target.request else {
+            return Ok(Connection {
+                socket: Socket::Plain(Plain::new(stream, self.config.read_buffer_size)),
+            });
+        };
+        let upgrade = client_async_with_config(request.as_str(), stream, Some(self.config));
         match timeout(self.deadline, upgrade).await {
-            Ok(Ok((socket, _))) => Ok(Connection { socket }),
+            Ok(Ok((socket, _))) => Ok(Connection { socket: Socket::WebSocket(Box::new(socket)) }),
             Ok(Err(Error::Io(error))) => Err(explain(&error, target)),
             Ok(Err(Error::Http(response))) => Err(OpenError {
                 reason: format!("{} answered the upgrade with HTTP {}", target.label, response.status()),
@@ -226,14 +232,31 @@ impl Received {
 /// One open connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    socket: WebSocketStream<TcpStream>,
+    socket: Socket,
+}
+
+/// What frames go over.
+#[derive(Debug)]
+enum Socket {
+    WebSocket(Box<WebSocketStream<TcpStream>>),
+    Plain(Plain),
 }
 
 impl Connection {
-    /// The next frame; pings are answered on the way. Cancel-safe.
+    /// The next frame; pings are answered on the way. Without WebSocket, whatever has come. Cancel-safe.
     pub(crate) async fn receive(&mut self) -> Result<Received, Lost> {
+        let socket = match &mut self.socket {
+            Socket::WebSocket(socket) => socket,
+            Socket::Plain(plain) => {
+                return match plain.receive().await {
+                    Ok(Some(bytes)) => Ok(Received::Binary(bytes)),
+                    Ok(None) => Err(Lost("closed by the server".into())),
+                    Err(error) => Err(Lost(format!("broken: {error}"))),
+                };
+            }
+        };
         loop {
-            match self.socket.next().await {
+            match socket.next().await {
                 Some(Ok(Message::Text(text))) => return Ok(Received::Text(text)),
                 Some(Ok(Message::Binary(bytes))) => return Ok(Received::Binary(bytes)),
                 Some(Ok(Message::Close(Some(frame)))) => {
@@ -256,12 +279,23 @@ impl Connection {
 
     /// Queues a text frame; [`Connection::flush`] sends what is queued. Not cancel-safe.
     pub(crate) async fn feed(&mut self, text: String) -> Result<(), Lost> {
-        self.socket.feed(Message::text(text)).await.map_err(|error| Lost(format!("broken: {error}")))
+        match &mut self.socket {
+            Socket::WebSocket(socket) => {
+                socket.feed(Message::text(text)).await.map_err(|error| broken(&error))
+            }
+            Socket::Plain(plain) => {
+                plain.feed(text.as_bytes());
+                Ok(())
+            }
+        }
     }
 
     /// Sends all that is queued.
     pub(crate) async fn flush(&mut self) -> Result<(), Lost> {
-        self.socket.flush().await.map_err(|error| Lost(format!("broken: {error}")))
+        match &mut self.socket {
+            Socket::WebSocket(socket) => socket.flush().await.map_err(|error| broken(&error)),
+            Socket::Plain(plain) => plain.flush().await.map_err(|error| broken(&error)),
+        }
     }
 
     /// Sends one text frame. Not cancel-safe.
@@ -294,14 +328,25 @@ impl Connection {
         }
     }
 
-    /// Closes politely: sends a close frame and reads until the server has closed too, at most 2 s.
-    pub(crate) async fn close(mut self) {
+    /// Closes politely: says so and reads until the server has closed too, at most 2 s.
+    pub(crate) async fn close(self) {
         let closing = async {
-            if self.socket.close(None).await.is_ok() {
-                while let Some(Ok(_)) = self.socket.next().await {}
+            match self.socket {
+                Socket::WebSocket(socket) => {
+                    // Its own `close`, not that of a sink.
+                    let mut socket = *socket;
+                    if socket.close(None).await.is_ok() {
+                        while let Some(Ok(_)) = socket.next().await {}
+                    }
+                }
+                Socket::Plain(plain) => plain.close().await,
             }
         };
         // A server that does not answer the close is left alone: the run is over.
         let _ = timeout(CLOSE_DEADLINE, closing).await;
     }
+}
+
+fn broken(error: &dyn std::error::Error) -> Lost {
+    Lost(format!("broken: {error}"))
 }

@@ -9,7 +9,7 @@
 //! * `run`: the way from arguments to report and exit code; `arguments`: all settings and their bounds;
 //! * the workloads: `fanout`, `rooms`, `pipe`, `idle`, `connect`, and `traffic`, which the first three share; `topics`,
 //!   which speaks to a topic server without gateways; `check`, which judges the delivery contract through kills, restarts and ring edits;
-//! * `client`, `target`, `opening`: connections; `frame`, `protocol`: what is said on them; `floor`: the least that a
+//! * `client`, `plain`, `target`, `opening`: connections; `frame`, `protocol`: what is said on them; `floor`: the least that a
 //!   server can do, to compare with;
 //! * `sequence`, `faults`: what is checked; `schedule`, `pacer`: when something is due; `latency`,
 //!   `process_stats`: what is measured;
@@ -31,6 +31,7 @@ mod traffic;
 mod client;
 mod frame;
 mod opening;
+mod plain;
 mod protocol;
 mod target;
 

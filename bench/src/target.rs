@@ -13,17 +13,21 @@ const PER_SOURCE: usize = 20_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Url {
     authority: String,
-    path_and_query: String,
+    /// None where the protocol does without WebSocket.
+    path_and_query: Option<String>,
 }
 
 impl Url {
     /// Reads `host:port`, `ws://host:port` or a full URL. `http://` is taken for `ws://`, because that is what a
     /// gateway's page has in its address line.
     pub(crate) fn parse(protocol: Protocol, text: &str) -> Result<Self, String> {
-        let fault = |what: &str| format!("--url {text}: {what}; expected host:port or ws://host:port");
+        let plain = protocol.is_plain();
+        let usual = if plain { "redis" } else { "ws" };
+        let fault = |what: &str| format!("--url {text}: {what}; expected host:port or {usual}://host:port");
         let rest = match text.split_once("://") {
-            Some(("ws" | "http", rest)) => rest,
-            Some(("wss" | "https", _)) => return Err(fault("TLS is not supported yet")),
+            Some(("redis", rest)) if plain => rest,
+            Some(("ws" | "http", rest)) if !plain => rest,
+            Some(("wss" | "https" | "rediss", _)) => return Err(fault("TLS is not supported yet")),
             Some((scheme, _)) => return Err(fault(&format!("unknown scheme {scheme}"))),
             None => text,
         };
@@ -37,6 +41,12 @@ impl Url {
         if !has_port {
             return Err(fault("the port is missing or wrong"));
         }
+        if plain {
+            return match path {
+                "" | "/" => Ok(Self { authority, path_and_query: None }),
+                _ => Err(fault("there is no path")),
+            };
+        }
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let path = if path.is_empty() || path == "/" { protocol.default_path() } else { path };
         let mut pairs: Vec<String> =
@@ -48,7 +58,7 @@ impl Url {
         }
         let mark = if pairs.is_empty() { "" } else { "?" };
         let path_and_query = format!("{path}{mark}{}", pairs.join("&"));
-        Ok(Self { authority, path_and_query })
+        Ok(Self { authority, path_and_query: Some(path_and_query) })
     }
 
     /// Looks the host up; the first address is taken.
@@ -59,7 +69,7 @@ impl Url {
         Ok(Target {
             address,
             label: self.authority.clone(),
-            request: format!("ws://{}{}", self.authority, self.path_and_query),
+            request: self.path_and_query.as_ref().map(|path| format!("ws://{}{path}", self.authority)),
         })
     }
 }
@@ -70,8 +80,8 @@ pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     /// As the user named it.
     pub(crate) label: String,
-    /// The whole URL of the WebSocket request.
-    pub(crate) request: String,
+    /// The whole URL of the WebSocket request, if there is one.
+    pub(crate) request: Option<String>,
 }
 
 /// The source addresses to use for this many connections: those given, or several of 127.0.0.0/8 when all
@@ -95,7 +105,7 @@ mod tests {
     fn urls_in_every_accepted_form() {
         let with = |protocol, text: &str| {
             let url = Url::parse(protocol, text).unwrap();
-            format!("{}{}", url.authority, url.path_and_query)
+            format!("{}{}", url.authority, url.path_and_query.as_deref().unwrap_or(" without WebSocket"))
         };
         let full = |text: &str| with(Protocol::Phoenix, text);
         let usual = "127.0.0.1:4000/socket/websocket?vsn=2.0.0";
@@ -114,6 +124,9 @@ mod tests {
         assert_eq!(full("[::1]:4000"), "[::1]:4000/socket/websocket?vsn=2.0.0");
         assert_eq!(with(Protocol::Nats, "h:1"), "h:1/");
         assert_eq!(with(Protocol::SocketIo, "h:1"), "h:1/socket.io/?EIO=4&transport=websocket");
+        for text in ["h:1", "redis://h:1", "redis://h:1/"] {
+            assert_eq!(with(Protocol::Redis, text), "h:1 without WebSocket");
+        }
         assert_eq!(with(Protocol::SocketIo, "h:1/x/?EIO=3"), "h:1/x/?EIO=3&transport=websocket");
     }
 
@@ -123,15 +136,16 @@ mod tests {
             let fault = Url::parse(Protocol::Phoenix, text).unwrap_err();
             assert!(fault.starts_with(&format!("--url {text}: ")) && fault.contains("expected"), "{fault}");
         }
+        for text in ["h", "ws://h:1", "redis://h:1/path", "rediss://h:1"] {
+            let fault = Url::parse(Protocol::Redis, text).unwrap_err();
+            assert!(fault.contains("expected host:port or redis://host:port"), "{fault}");
+        }
     }
 
     #[test]
     fn sources_only_where_ports_would_run_out() {
-        let target = |address: &str| Target {
-            address: address.parse().unwrap(),
-            label: String::new(),
-            request: String::new(),
-        };
+        let target =
+            |address: &str| Target { address: address.parse().unwrap(), label: String::new(), request: None };
         let near = [target("127.0.0.1:4000"), target("127.0.0.1:4001")];
         assert!(sources(&[], &near, 20_000).is_empty());
         assert_eq!(sources(&[], &near, 40_001).len(), 3);

@@ -1,6 +1,6 @@
 //! One topic on one connection, in any of the protocols.
 
-use super::{Protocol, centrifugo, floor, nats, phoenix, socketio};
+use super::{Protocol, centrifugo, floor, nats, phoenix, redis, socketio};
 use crate::frame::{Incoming, Payload};
 
 /// One joined topic on one connection, as its frames name it.
@@ -10,6 +10,7 @@ pub(crate) enum Channel {
     Nats(nats::Channel),
     SocketIo(socketio::Channel),
     Centrifugo(centrifugo::Channel),
+    Redis(redis::Channel),
     Floor(floor::Channel),
 }
 
@@ -21,6 +22,7 @@ impl Channel {
             Protocol::Nats => Self::Nats(nats::Channel::new(number, topic)),
             Protocol::SocketIo => Self::SocketIo(socketio::Channel::new(topic)),
             Protocol::Centrifugo => Self::Centrifugo(centrifugo::Channel::new(topic)),
+            Protocol::Redis => Self::Redis(redis::Channel::new(topic)),
             Protocol::Floor => Self::Floor(floor::Channel::new(topic)),
         }
     }
@@ -32,6 +34,7 @@ impl Channel {
             // The server speaks first.
             Self::Nats(_) | Self::SocketIo(_) => None,
             Self::Centrifugo(channel) => Some(channel.join()),
+            Self::Redis(channel) => Some(channel.join()),
             Self::Floor(channel) => Some(channel.join()),
         }
     }
@@ -44,6 +47,7 @@ impl Channel {
             Self::Nats(channel) => channel.publish(sequence, payload),
             Self::SocketIo(channel) => channel.publish(sequence, payload),
             Self::Centrifugo(channel) => channel.publish(sequence, payload),
+            Self::Redis(channel) => channel.publish(sequence, payload),
             Self::Floor(channel) => channel.publish(sequence, payload),
         }
     }
@@ -55,6 +59,7 @@ impl Channel {
             Self::Nats(channel) => channel.heartbeat(),
             Self::SocketIo(_) => socketio::HEARTBEAT.into(),
             Self::Centrifugo(_) => centrifugo::HEARTBEAT.into(),
+            Self::Redis(channel) => channel.heartbeat(),
             Self::Floor(_) => floor::HEARTBEAT.into(),
         }
     }
@@ -66,7 +71,7 @@ impl Channel {
 
     /// Whether the server speaks in binary frames.
     pub(crate) fn takes_binary(&self) -> bool {
-        matches!(self, Self::Nats(_))
+        matches!(self, Self::Nats(_) | Self::Redis(_))
     }
 
     /// What a received frame says on this channel, in its order.
@@ -76,6 +81,7 @@ impl Channel {
             Self::Nats(channel) => channel.read(payload, frame, heard),
             Self::SocketIo(channel) => channel.read(payload, frame, heard),
             Self::Centrifugo(channel) => channel.read(payload, frame, heard),
+            Self::Redis(channel) => channel.read(payload, frame, heard),
             Self::Floor(channel) => channel.read(payload, frame, heard),
         }
     }

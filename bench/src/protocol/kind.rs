@@ -14,17 +14,20 @@ pub(crate) enum Protocol {
     SocketIo,
     /// Centrifugo's JSON protocol over WebSocket.
     Centrifugo,
+    /// Redis pub/sub over TCP: a gateway's Redis front, and redis-server.
+    Redis,
     /// `campanile bench floor-server`: one `send` per delivery and nothing else.
     Floor,
 }
 
 impl Protocol {
     /// All of them with their names.
-    pub(crate) const ALL: [(&'static str, Self); 5] = [
+    pub(crate) const ALL: [(&'static str, Self); 6] = [
         ("phoenix", Self::Phoenix),
         ("nats", Self::Nats),
         ("socketio", Self::SocketIo),
         ("centrifugo", Self::Centrifugo),
+        ("redis", Self::Redis),
         ("floor", Self::Floor),
     ];
 
@@ -44,7 +47,7 @@ impl Protocol {
             Self::Phoenix => "/socket/websocket",
             Self::SocketIo => "/socket.io/",
             Self::Centrifugo => "/connection/websocket",
-            Self::Nats | Self::Floor => "/",
+            Self::Nats | Self::Redis | Self::Floor => "/",
         }
     }
 
@@ -53,8 +56,13 @@ impl Protocol {
         match self {
             Self::Phoenix => &[("vsn", "2.0.0")],
             Self::SocketIo => &[("EIO", "4"), ("transport", "websocket")],
-            Self::Nats | Self::Centrifugo | Self::Floor => &[],
+            Self::Nats | Self::Centrifugo | Self::Redis | Self::Floor => &[],
         }
+    }
+
+    /// Whether it is spoken on TCP as it is, without WebSocket.
+    pub(crate) fn is_plain(self) -> bool {
+        self == Self::Redis
     }
 
     /// How long after the last join every node is sure to know of every subscriber. A NATS server confirms a
@@ -63,7 +71,7 @@ impl Protocol {
     pub(crate) fn settles(self) -> Duration {
         match self {
             Self::Nats => Duration::from_millis(500),
-            Self::Phoenix | Self::SocketIo | Self::Centrifugo | Self::Floor => Duration::ZERO,
+            Self::Phoenix | Self::SocketIo | Self::Centrifugo | Self::Redis | Self::Floor => Duration::ZERO,
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! * `kind`: the protocols by name, where their servers serve, and what differs beside the frames;
 //! * `channel`: one topic on one connection in any of the protocols;
-//! * `phoenix` (Campanile and stock Phoenix), `socketio`, `nats`, `centrifugo`, `floor`: the protocols themselves;
+//! * `phoenix` (Campanile and stock Phoenix), `socketio`, `nats`, `centrifugo`, `redis`, `floor`: the protocols
+//!   themselves;
 //! * `unanswered`: publishes whose answers name none, in the order they were made.
 
 mod channel;
@@ -12,6 +13,7 @@ mod centrifugo;
 pub(crate) mod floor;
 mod nats;
 mod phoenix;
+mod redis;
 mod socketio;
 
 mod unanswered;

@@ -194,6 +194,14 @@ impl Session {
                 self.board
                     .fault(FaultKind::Strange, || format!("{subscription:?}: a read that nobody asked for"));
             }
+            FromTopicServer::Counted { .. }
+            | FromTopicServer::PatternStands { .. }
+            | FromTopicServer::Match(_)
+            | FromTopicServer::PatternsMoved { .. }
+            | FromTopicServer::PatternsLost
+            | FromTopicServer::QueryAnswer(_) => {
+                self.board.fault(FaultKind::Strange, || "listeners are counted that nobody named".into());
+            }
             // That they came is what counts; the generator needs no ring.
             FromTopicServer::Pong(_) | FromTopicServer::Welcome(_) | FromTopicServer::Rings(_) => {}
         }

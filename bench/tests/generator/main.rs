@@ -4,6 +4,7 @@
 
 mod check;
 mod positions;
+mod redis;
 mod server;
 mod topic_server;
 mod topics;
@@ -12,11 +13,12 @@ use campanile_bench::{Failure, FaultKind, Report, command, perform};
 use server::{Fault, Server};
 
 fn bench(servers: &[&Server], arguments: &str) -> Result<Report, Failure> {
-    let mut words: Vec<String> = arguments.split_whitespace().map(str::to_owned).collect();
-    for server in servers {
-        words.extend(["--url".to_owned(), server.address.to_string()]);
-    }
-    perform(&command().get_matches_from([vec!["bench".to_owned()], words].concat()))
+    let urls: String = servers.iter().map(|server| format!(" --url {}", server.address)).collect();
+    perform_words(&format!("{arguments}{urls}"))
+}
+
+fn perform_words(words: &str) -> Result<Report, Failure> {
+    perform(&command().get_matches_from(["bench"].into_iter().chain(words.split_whitespace())))
 }
 
 /// A fanout of 5 subscribers, short, with this fault.

@@ -196,7 +196,13 @@ impl State {
             Fault::WrongOffset(publish) if hit(publish) => answered += 1,
             _ => {}
         }
-        self.say(FromTopicServer::Published { slot, number, epoch: Epoch(1), offset: answered, receivers: 0 });
+        self.say(FromTopicServer::Published {
+            slot,
+            number,
+            epoch: Epoch(1),
+            offset: answered,
+            receivers: 0,
+        });
         for _ in 0..times {
             self.say(FromTopicServer::Deliver { subscription, offset, message: message.clone() });
         }
