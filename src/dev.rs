@@ -48,6 +48,14 @@ const DEV: &[Setting] = &[
         default: "4000",
         help: "Port of the first gateway, the others follow; 0 takes free ports for everything",
     },
+    Setting {
+        name: "redis-port",
+        value: "PORT",
+        kind: Kind::Count { min: 0, max: 65_535 },
+        default: "",
+        help: "Port where the first gateway speaks the pub/sub commands of Redis, the others follow, 0 takes free ones; \
+               such as 6379. Without it, none does",
+    },
 ];
 
 /// What `dev` was asked for.
@@ -56,6 +64,7 @@ struct Wanted {
     gateways: u16,
     topic_servers: usize,
     port: u16,
+    redis_port: Option<u16>,
     gateway: campanile_gateway::Settings,
     topic_server: campanile_topic_server::Settings,
 }
@@ -79,13 +88,18 @@ struct Dev {
     registries: Vec<Registry>,
     ready: Vec<Box<dyn Fn() -> Readiness + Send + Sync>>,
     gateways: Vec<SocketAddr>,
+    /// Where they speak Redis, if they do.
+    redis: Vec<SocketAddr>,
 }
 
 /// The subcommand and its options.
 pub(crate) fn command() -> Command {
     let command = Command::new("dev")
         .about("Run a whole cluster in this process, on loopback, to try it out (the default)")
-        .after_help("Example:\n  campanile dev --gateways 3 --port 0");
+        .after_help(
+            "Examples:\n  campanile dev --gateways 3 --port 0\n  campanile dev --redis-port 6379\n\n\
+             With the latter, redis-cli -p 6379 SUBSCRIBE news and redis-cli -p 6380 PUBLISH news hello meet.",
+        );
     let command = arguments(arguments(command, DEV), SETTINGS);
     arguments(arguments(command, campanile_gateway::config::LIMITS), campanile_topic_server::config::LIMITS)
 }
@@ -104,6 +118,7 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
                 gateways: u16::try_from(resolver.count("gateways")).unwrap_or(1),
                 topic_servers: usize::try_from(resolver.count("topic-servers")).unwrap_or(1),
                 port: u16::try_from(resolver.count("port")).unwrap_or(0),
+                redis_port: resolver.count_if_given("redis-port").and_then(|port| u16::try_from(port).ok()),
                 gateway: campanile_gateway::Settings::resolve(resolver, None, common.drain),
                 topic_server: campanile_topic_server::Settings::resolve(
                     resolver,
@@ -127,6 +142,7 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
                 registries: Vec::new(),
                 ready: Vec::new(),
                 gateways: Vec::new(),
+                redis: Vec::new(),
             };
             let (source, listeners) = match source {
                 Some(source) => {
@@ -188,6 +204,14 @@ async fn listen_as_example(
     Ok((RingSource::fixed(ring), listeners))
 }
 
+/// A listener for a gateway: on the port that the option names for the first one, or so many behind it.
+async fn bind_nth(port: u16, index: u16, option: &str) -> Result<TcpListener, End> {
+    let port = if port == 0 { Some(0) } else { port.checked_add(index) };
+    let port = port
+        .ok_or_else(|| End::Failed(format!("{option}: there are not so many ports; choose a lower one")))?;
+    common::bind((Ipv4Addr::LOCALHOST, port).into(), option).await
+}
+
 impl Dev {
     fn start_topic_server(
         &mut self,
@@ -213,14 +237,11 @@ impl Dev {
         rules: &Arc<ArcSwap<TopicRules>>,
         shutdown: &Shutdown,
     ) -> Result<(), End> {
-        let port = if wanted.port == 0 {
-            0
-        } else {
-            wanted.port.checked_add(index).ok_or_else(|| {
-                End::Failed("--port: there are not so many ports; choose a lower one".to_owned())
-            })?
+        let listener = bind_nth(wanted.port, index, "--port").await?;
+        let redis = match wanted.redis_port {
+            Some(port) => Some(bind_nth(port, index, "--redis-port").await?),
+            None => None,
         };
-        let listener = common::bind((Ipv4Addr::LOCALHOST, port).into(), "--port").await?;
         let address = listener.local_addr().map_err(|error| End::Failed(format!("gateway: {error}")))?;
         let name = format!("gw-{}", index + 1);
         let settings = campanile_gateway::Settings { name: Some(name.clone()), ..wanted.gateway.clone() };
@@ -230,7 +251,11 @@ impl Dev {
         self.ready.push(Box::new(gateway.readiness()));
         self.gateways.push(address);
         common::announce("gateway", &listener);
-        self.gateway_tasks.spawn(gateway.run(listener));
+        if let Some(redis) = &redis {
+            common::announce("redis", redis);
+            self.redis.extend(redis.local_addr());
+        }
+        self.gateway_tasks.spawn(gateway.with_redis(redis).run(listener));
         Ok(())
     }
 
@@ -245,7 +270,7 @@ impl Dev {
             Readiness { ready, body }
         };
         common::serve_admin(wanted.common.admin, self.registries, all_ready, &memory, &shutdown.now).await?;
-        explain(&self.gateways);
+        explain(&self.gateways, &self.redis);
         let failed = |error| End::Failed(format!("a part of the cluster failed: {error}"));
         loop {
             tokio::select! {
@@ -269,15 +294,28 @@ impl Dev {
 }
 
 /// What to type next. A closed stdout is no error.
-fn explain(gateways: &[SocketAddr]) {
-    let _ = write!(std::io::stdout(), "{}", explanation(gateways));
+fn explain(gateways: &[SocketAddr], redis: &[SocketAddr]) {
+    let _ = write!(std::io::stdout(), "{}", explanation(gateways, redis));
 }
 
-fn explanation(gateways: &[SocketAddr]) -> String {
+fn explanation(gateways: &[SocketAddr], redis: &[SocketAddr]) -> String {
     let Some(first) = gateways.first() else {
         return String::new();
     };
     let second = gateways.get(1).unwrap_or(first);
+    let redis = redis.first().map_or_else(String::new, |first| {
+        let second = redis.get(1).unwrap_or(first);
+        format!(
+            r#"
+Or with redis-cli, one terminal to listen and one to publish:
+
+  redis-cli -p {} SUBSCRIBE news
+  redis-cli -p {} PUBLISH news hello
+"#,
+            first.port(),
+            second.port()
+        )
+    });
     format!(
         r#"
 The cluster runs. Open http://{first}/ in a browser, or two terminals:
@@ -292,7 +330,7 @@ Type in both, to join a topic:
 Then in one, to publish to both:
 
   ["1","1","topics:matrix","publish",["event",{{"message":"red pill or blue pill?"}}]]
-
+{redis}
 Ctrl-C ends it.
 "#
     )

@@ -18,7 +18,9 @@ pub(crate) fn command() -> Command {
         .about("Run a gateway: holds clients' WebSockets and routes their topics to the topic servers of the ring")
         .after_help(
             "Example:\n  campanile gateway --listen 127.0.0.1:4000 --ring ring.toml --admin 127.0.0.1:9400\n\n\
-             Clients connect to ws://HOST:PORT/socket/websocket?vsn=2.0.0; the page at http://HOST:PORT/ tries it.",
+             Clients connect to ws://HOST:PORT/socket/websocket?vsn=2.0.0; the page at http://HOST:PORT/ tries it.\n\n\
+             With --redis 127.0.0.1:6379 it also speaks the pub/sub commands of Redis, on the same topics:\n  \
+             redis-cli -p 6379 SUBSCRIBE news",
         );
     arguments(arguments(arguments(command, IDENTITY), SETTINGS), LIMITS)
 }
@@ -26,13 +28,13 @@ pub(crate) fn command() -> Command {
 /// Runs it until a signal ends it.
 pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
     common::run(|| {
-        let ((common, listen, settings, source), config) =
+        let ((common, listen, redis, settings, source), config) =
             resolve(matches, &[IDENTITY, SETTINGS, LIMITS], |resolver| {
                 let common = Common::resolve(resolver);
                 let name = resolver.text("name");
                 let settings = Settings::resolve(resolver, name, common.drain);
                 let source = RingSource::load_or_fault(common.ring.as_deref(), resolver);
-                (common, resolver.address("listen"), settings, source)
+                (common, resolver.address("listen"), resolver.address("redis"), settings, source)
             })?;
         let files = common.start(true)?;
         source.log();
@@ -41,6 +43,10 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
             // A default is there, and a fault would have ended this above.
             let Some(listen) = listen else { return Ok(()) };
             let listener = common::bind(listen, "--listen").await?;
+            let redis = match redis {
+                Some(redis) => Some(common::bind(redis, "--redis").await?),
+                None => None,
+            };
             let address = listener.local_addr().unwrap_or(listen);
             let name = settings.name.clone().unwrap_or_else(|| address.to_string());
             let memory = common.watch_memory(&shutdown.now);
@@ -54,7 +60,10 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
             common::serve_admin(common.admin, vec![registry], gateway.readiness(), &memory, &shutdown.now)
                 .await?;
             common::announce("gateway", &listener);
-            gateway.run(listener).await;
+            if let Some(redis) = &redis {
+                common::announce("redis", redis);
+            }
+            gateway.with_redis(redis).run(listener).await;
             Ok(())
         })
     })

@@ -21,7 +21,7 @@ use campanile_gateway::client::upgrade;
 use campanile_gateway::client::wire::{Opcode, Wire};
 use campanile_process::memory::Pressure;
 use tokio::net::TcpListener;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
 /// Sends everything back, binary messages as binary.
@@ -32,14 +32,15 @@ struct Echo {
 }
 
 impl Front for Echo {
-    fn text(&mut self, text: Utf8Bytes) -> Result<(), Ending> {
-        self.binary.push_back(false);
-        self.outbox.push(Item::Frame(Bytes::from(text)));
-        Ok(())
-    }
+    type Received = Message;
 
-    fn binary(&mut self, bytes: Bytes) -> Result<(), Ending> {
-        self.binary.push_back(true);
+    fn receive(&mut self, message: Message) -> Result<(), Ending> {
+        let (binary, bytes) = match message {
+            Message::Text(text) => (false, Bytes::from(text)),
+            Message::Binary(bytes) => (true, bytes),
+            _ => return Ok(()),
+        };
+        self.binary.push_back(binary);
         self.outbox.push(Item::Frame(bytes));
         Ok(())
     }
@@ -48,11 +49,12 @@ impl Front for Echo {
         None
     }
 
-    fn item(&mut self, item: Item, wire: &mut Wire) {
+    fn item(&mut self, item: Item, wire: &mut Wire) -> Result<(), Ending> {
         if let (Item::Frame(bytes), Some(binary)) = (item, self.binary.pop_front()) {
             let opcode = if binary { Opcode::Binary } else { Opcode::Text };
             wire.frame_shared(opcode, &[], &bytes);
         }
+        Ok(())
     }
 
     fn ended(&mut self) {}

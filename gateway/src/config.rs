@@ -10,6 +10,7 @@ use crate::client::accept::Limits;
 use crate::client::admission::Bounds;
 use crate::client::origin::Origins;
 use crate::phoenix::channel;
+use crate::redis::connection;
 
 /// Who a gateway is, and where.
 pub const IDENTITY: &[Setting] = &[
@@ -26,6 +27,14 @@ pub const IDENTITY: &[Setting] = &[
         kind: Kind::Text,
         default: "",
         help: "The gateway's name in the logs of topic servers; without it, the address it listens on",
+    },
+    Setting {
+        name: "redis",
+        value: "ADDR",
+        kind: Kind::Address,
+        default: "",
+        help: "Listen here for clients that speak the pub/sub commands of Redis, such as 127.0.0.1:6379; without it, \
+               there is no such front",
     },
 ];
 
@@ -121,6 +130,27 @@ pub const LIMITS: &[Setting] = &[
         help: "A client that sends nothing for so long, not even a ping, is closed with 1001",
     },
     Setting {
+        name: "redis-outbox",
+        value: "BYTES",
+        kind: Kind::Bytes { min: 4096, max: 4 << 30 },
+        default: "8 MiB",
+        help: "Queue to one Redis client; when it is full, the connection is closed and the client may come back",
+    },
+    Setting {
+        name: "redis-bulk",
+        value: "BYTES",
+        kind: Kind::Bytes { min: 1024, max: 16 << 20 },
+        default: "1 MiB",
+        help: "Largest argument of a Redis command, and so the largest message; a larger one ends the connection",
+    },
+    Setting {
+        name: "redis-subscriptions",
+        value: "COUNT",
+        kind: Kind::Count { min: 1, max: 1_000_000 },
+        default: "100000",
+        help: "Channels and patterns that one Redis connection may be subscribed to at a time",
+    },
+    Setting {
         name: "owner-outbox",
         value: "BYTES",
         kind: Kind::Bytes { min: 65_536, max: 4 << 30 },
@@ -153,6 +183,8 @@ pub struct Settings {
     pub memory: Pressure,
     /// What a Phoenix session may have.
     pub session: channel::Limits,
+    /// What a Redis connection may have.
+    pub redis: connection::Limits,
     /// Bytes of publishes queued for one topic server.
     pub owner_outbox: usize,
     /// How long joins and publishes wait for their owner.
@@ -188,6 +220,11 @@ impl Settings {
             session_publishes: resolver.rate_if_given("session-publish-rate", "session-publish-burst"),
             memory: Pressure::default(),
             session: channel::Limits { channels: to_usize(resolver.count("channels-per-session")) },
+            redis: connection::Limits {
+                outbox: to_usize(resolver.bytes("redis-outbox")),
+                bulk: to_usize(resolver.bytes("redis-bulk")),
+                subscriptions: to_usize(resolver.count("redis-subscriptions")),
+            },
             owner_outbox: to_usize(resolver.bytes("owner-outbox")),
             owner_deadline: resolver.seconds("owner-deadline-seconds"),
             drain,

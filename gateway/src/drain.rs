@@ -14,13 +14,13 @@ const LOOK: Duration = Duration::from_millis(5);
 /// Ends the gateway within `deadline`, or at once when `now` is cancelled. Readiness is off already: it follows the
 /// same signal.
 pub(crate) async fn drain(
-    clients: &Clients,
+    clients: &[&Clients],
     stop_accepting: &CancellationToken,
     deadline: Duration,
     now: &CancellationToken,
 ) {
     stop_accepting.cancel();
-    let all = clients.start_drain();
+    let all: Vec<_> = clients.iter().flat_map(|clients| clients.start_drain()).collect();
     tracing::info!(clients = all.len(), "sending clients away");
     // Clients of phoenix.js come back after 10 ms: all at once they would fall upon the other gateways. The last
     // tenth of the time is for the last ones to read their close.
@@ -31,7 +31,7 @@ pub(crate) async fn drain(
     };
     let work = async {
         end_all(all, Ending::Drain, spread).await;
-        while !clients.is_empty() {
+        while clients.iter().any(|clients| !clients.is_empty()) {
             tokio::time::sleep(LOOK).await;
         }
     };

@@ -28,6 +28,8 @@ pub struct Metrics {
     pub channels: Gauge,
     /// Joins, and frames on topics that are not joined, that were refused, by reason.
     pub joins_refused: Family<Label, Counter>,
+    /// Subscriptions of Redis connections, patterns included.
+    pub redis_subscriptions: Gauge,
     /// Topics that the hub holds.
     pub topics: Gauge,
     /// Publishes that were acknowledged.
@@ -87,6 +89,11 @@ impl Metrics {
             "joins_refused",
             "Joins, and frames on topics that are not joined, refused, by reason",
             self.joins_refused.clone(),
+        );
+        r.register(
+            "redis_subscriptions",
+            "Subscriptions of Redis connections, patterns included",
+            self.redis_subscriptions.clone(),
         );
         r.register("topics", "Topics with listeners here, or lately so", self.topics.clone());
         r.register("publishes_accepted", "Publishes acknowledged", self.publishes_accepted.clone());

@@ -17,10 +17,10 @@ use campanile_proto::Incarnation;
 use campanile_ring_config::{Feed, Ring, TopicRules};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::client::accept::{self, Clients, upgrade_of};
+use crate::client::accept::{self, Clients, Limits, upgrade_of};
 use crate::client::admission::Admission;
 use crate::client::origin::Origins;
 use crate::client::{idle, turn_away};
@@ -30,6 +30,9 @@ use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::page;
 use crate::phoenix::{handshake, session};
+use crate::redis::decode::Bounds;
+use crate::redis::info::Facts;
+use crate::redis::{self, connection};
 use crate::upstream::link::{self, Identity};
 use crate::upstream::links::Upstream;
 use crate::upstream::{Links, MemberState};
@@ -54,6 +57,8 @@ pub struct Gateway {
     metrics: Arc<Metrics>,
     feed: Feed,
     shutdown: Shutdown,
+    /// Where Redis clients come, if they may.
+    redis: Option<TcpListener>,
 }
 
 /// What the routes share.
@@ -84,7 +89,24 @@ impl Gateway {
         let hub = Arc::new(hub.heeding(settings.memory.clone()));
         let clients = Clients::new(settings.client, Arc::clone(&metrics));
         let admission = Admission::new(settings.admission, settings.memory.clone());
-        Self { settings, admission, clients, hub, links, new_members, rules, metrics, feed, shutdown }
+        Self {
+            settings,
+            admission,
+            clients,
+            hub,
+            links,
+            new_members,
+            rules,
+            metrics,
+            feed,
+            shutdown,
+            redis: None,
+        }
+    }
+
+    /// The same, serving Redis clients on this listener, too.
+    pub fn with_redis(self, listener: Option<TcpListener>) -> Self {
+        Self { redis: listener, ..self }
     }
 
     /// Puts the gateway's numbers into a registry.
@@ -112,8 +134,9 @@ impl Gateway {
     }
 
     /// Serves clients on this listener until the shutdown says otherwise.
-    pub async fn run(self, listener: TcpListener) {
+    pub async fn run(mut self, listener: TcpListener) {
         let stop_accepting = CancellationToken::new();
+        let (redis_clients, redis_accept) = self.start_redis(&stop_accepting);
         let accept = accept::serve(
             listener,
             self.router(),
@@ -141,19 +164,61 @@ impl Gateway {
         let mut upkeep = JoinSet::new();
         upkeep.spawn(tick(Arc::clone(&self.hub), Arc::clone(&self.links)));
         upkeep.spawn(idle::watch(Arc::clone(&self.clients)));
+        upkeep.spawn(idle::watch(Arc::clone(&redis_clients)));
         upkeep.spawn(follow_ring(self.feed.rings, shared));
         tokio::select! {
             () = self.shutdown.drain.cancelled() => {
-                drain::drain(&self.clients, &stop_accepting, self.settings.drain, &self.shutdown.now).await;
+                let clients = [&*self.clients, &*redis_clients];
+                drain::drain(&clients, &stop_accepting, self.settings.drain, &self.shutdown.now).await;
             }
             () = self.shutdown.now.cancelled() => {}
         }
         stop_accepting.cancel();
         let _ = accept.await;
+        if let Some(accept) = redis_accept {
+            let _ = accept.await;
+        }
         upkeep.shutdown().await;
         // Topic servers see the links end and undo what they set up.
         self.links.stop();
         while link_tasks.join_next().await.is_some() {}
+    }
+
+    /// Takes Redis clients, if there is a listener for them. Their connections, too, which nobody closes for being silent.
+    fn start_redis(&mut self, end: &CancellationToken) -> (Arc<Clients>, Option<JoinHandle<()>>) {
+        let connection::Limits { outbox, bulk, subscriptions } = self.settings.redis;
+        let limits = Limits { outbox, idle: Duration::MAX, ..self.settings.client };
+        let clients = Clients::new(limits, Arc::clone(&self.metrics));
+        let Some(listener) = self.redis.take() else { return (clients, None) };
+        let facts = Facts {
+            port: listener.local_addr().map_or(0, |address| address.port()),
+            max_connections: self.settings.admission.connections,
+            bulk,
+            outbox,
+            ..Facts::default()
+        };
+        let shared = redis::session::Shared {
+            hub: Arc::clone(&self.hub),
+            rules: Arc::clone(&self.rules),
+            metrics: Arc::clone(&self.metrics),
+            clients: Arc::clone(&clients),
+            publishes: self.settings.session_publishes,
+            subscriptions,
+            outbox,
+            facts,
+            start: Instant::now(),
+            last_id: AtomicU64::new(0),
+        };
+        // The longest command that makes sense subscribes to all that it may.
+        let bounds = Bounds { bulk, arguments: subscriptions + 1 };
+        let accept = redis::accept::serve(
+            listener,
+            Arc::new(shared),
+            bounds,
+            Arc::clone(&self.admission),
+            end.clone(),
+        );
+        (clients, Some(tokio::spawn(accept)))
     }
 
     fn router(&self) -> Router {

@@ -19,15 +19,17 @@ use hyper_util::service::TowerToHyperService;
 use parking_lot::Mutex;
 use slab::Slab;
 use socket2::SockRef;
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
-use crate::client::admission::{Admission, Place};
+use crate::client::admission::{Admission, Place, Turned};
 use crate::client::close::Ending;
 use crate::client::direct::Line;
 use crate::client::outbox::Outbox;
-use crate::client::session::{self, Front};
+use crate::client::session::{self, Connection, Front};
 use crate::client::socket::Socket;
 use crate::client::turn_away::TurnAway;
 use crate::metrics::Metrics;
@@ -115,7 +117,7 @@ impl Clients {
 
     /// Runs a session on a connection once it has been upgraded. The connection's place in the gateway is the session's
     /// from then on.
-    pub fn welcome<F: Front + 'static>(
+    pub fn welcome<F: Front<Received = Message> + 'static>(
         self: &Arc<Self>,
         upgrade: Upgrade,
         front: impl FnOnce(Outbox) -> F + Send + 'static,
@@ -126,32 +128,57 @@ impl Clients {
             let Some((io, read)) = upgraded(upgrade).await else {
                 return;
             };
-            let _ = SockRef::from(&io).set_send_buffer_size(clients.limits.send_buffer);
-            // The client has sent a request and no more: its window has not grown yet, and will not.
-            let _ = SockRef::from(&io).set_recv_buffer_size(clients.limits.receive_buffer);
-            let outbox = Outbox::counting(clients.limits.outbox, clients.metrics.dropped.clone());
-            let front = front(outbox.clone());
-            let (reading, writing) = io.into_split();
-            match front.direct() {
-                Some(event) => outbox.connect(Line::new(writing, event)),
-                None => writing.forget(),
-            }
+            let (reading, outbox, front) = clients.prepare(io, front);
             let socket = Socket::new(reading, read, clients.limits.frame, outbox.clone()).await;
-            let key = clients.open.lock().insert(outbox.clone());
-            if clients.draining.load(Ordering::SeqCst) {
-                outbox.end(Ending::Drain);
-            }
-            clients.metrics.sessions.inc();
-            let ended = move |ending: Ending| {
-                clients.open.lock().remove(key);
-                clients.metrics.sessions.dec();
-                clients.metrics.ended(ending);
-                drop(place);
-                tracing::debug!(reason = ending.word(), "session ended");
-            };
             // A task of its own: this one has held the upgrade, and would stay as large for the connection's life.
-            tokio::spawn(session::run(socket, outbox, front, ended));
+            clients.start(socket, outbox, front, place);
         });
+    }
+
+    /// The kernel's buffers, the queue and the front of a connection, whose writing end the queue gets.
+    pub(crate) fn prepare<F: Front>(
+        &self,
+        io: TcpStream,
+        front: impl FnOnce(Outbox) -> F,
+    ) -> (OwnedReadHalf, Outbox, F) {
+        let _ = SockRef::from(&io).set_send_buffer_size(self.limits.send_buffer);
+        // The client has sent a request and no more: its window has not grown yet, and will not.
+        let _ = SockRef::from(&io).set_recv_buffer_size(self.limits.receive_buffer);
+        let outbox = Outbox::counting(self.limits.outbox, self.metrics.dropped.clone());
+        let front = front(outbox.clone());
+        let (reading, writing) = io.into_split();
+        match front.direct() {
+            Some(event) => outbox.connect(Line::new(writing, event)),
+            None => writing.forget(),
+        }
+        (reading, outbox, front)
+    }
+
+    /// Runs a session in a task of its own. The connection's place is free again when it has ended.
+    pub(crate) fn start<C, F>(
+        self: &Arc<Self>,
+        socket: C,
+        outbox: Outbox,
+        front: F,
+        place: Option<Arc<Place>>,
+    ) where
+        C: Connection + 'static,
+        F: Front<Received = C::Received> + 'static,
+    {
+        let clients = Arc::clone(self);
+        let key = clients.open.lock().insert(outbox.clone());
+        if clients.draining.load(Ordering::SeqCst) {
+            outbox.end(Ending::Drain);
+        }
+        clients.metrics.sessions.inc();
+        let ended = move |ending: Ending| {
+            clients.open.lock().remove(key);
+            clients.metrics.sessions.dec();
+            clients.metrics.ended(ending);
+            drop(place);
+            tracing::debug!(reason = ending.word(), "session ended");
+        };
+        tokio::spawn(session::run(socket, outbox, front, ended));
     }
 }
 
@@ -180,28 +207,39 @@ pub async fn serve(
     end: CancellationToken,
 ) {
     let turn_away = TurnAway::new();
+    let each = |io, from, place| match place {
+        Ok(place) => {
+            tokio::spawn(connection(io, from, place, router.clone(), end.clone()));
+        }
+        Err(why) => {
+            metrics.connection_refused(why);
+            turn_away.turn_away(io, why);
+        }
+    };
+    take(&listener, &admission, &end, each).await;
+}
+
+/// Takes connections until `end` is cancelled: each with its place, or why there is none for it.
+pub(crate) async fn take(
+    listener: &TcpListener,
+    admission: &Arc<Admission>,
+    end: &CancellationToken,
+    mut each: impl FnMut(TcpStream, SocketAddr, Result<Arc<Place>, Turned>),
+) {
     loop {
         let accepted = async {
             // Those who wait lie in the kernel's queue.
             while let Err(wait) = admission.pace(Instant::now().into_std()) {
                 tokio::time::sleep(wait).await;
             }
-            campanile_process::listen::accept(&listener).await
+            campanile_process::listen::accept(listener).await
         };
         let (io, from) = tokio::select! {
             () = end.cancelled() => return,
             accepted = accepted => accepted,
         };
         let _ = io.set_nodelay(true);
-        match admission.admit(from.ip()) {
-            Ok(place) => {
-                tokio::spawn(connection(io, from, place, router.clone(), end.clone()));
-            }
-            Err(why) => {
-                metrics.connection_refused(why);
-                turn_away.turn_away(io, why);
-            }
-        }
+        each(io, from, admission.admit(from.ip()));
     }
 }
 

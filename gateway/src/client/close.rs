@@ -21,10 +21,14 @@ pub enum Ending {
     Slow,
     /// The gateway is ending.
     Drain,
+    /// Messages were missed, and the protocol has no other way to say so.
+    Lost,
+    /// A subscription could not be made in time, and the protocol has no other way to say so.
+    Unreachable,
 }
 
 impl Ending {
-    /// All endings that send a close, in the order of the docs.
+    /// All endings that send a close frame, in the order of the docs.
     pub const ALL: [Self; 7] = [
         Self::Malformed,
         Self::InvalidUtf8,
@@ -35,6 +39,9 @@ impl Ending {
         Self::Drain,
     ];
 
+    /// The endings of Redis connections, in the order of the docs: they are told by the end alone.
+    pub const REDIS: [Self; 5] = [Self::Malformed, Self::Slow, Self::Lost, Self::Unreachable, Self::Drain];
+
     /// The WebSocket close code. Never 1000: older phoenix.js does not come back from it.
     pub fn code(self) -> u16 {
         match self {
@@ -44,7 +51,7 @@ impl Ending {
             Self::TooBig => 1009,
             Self::Malformed => 1011,
             Self::Drain => 1012,
-            Self::Slow => 1013,
+            Self::Slow | Self::Lost | Self::Unreachable => 1013,
         }
     }
 
@@ -59,13 +66,15 @@ impl Ending {
             Self::Idle => "nothing received for the idle time",
             Self::Slow => "client reads too slowly",
             Self::Drain => "gateway is ending, come back to another",
+            Self::Lost => "messages were missed",
+            Self::Unreachable => "owner unreachable",
         }
     }
 
     /// Whether the client is expected to come back as it is, or has to mend something first.
     pub fn come_back(self) -> bool {
         match self {
-            Self::Gone | Self::Idle | Self::Slow | Self::Drain => true,
+            Self::Gone | Self::Idle | Self::Slow | Self::Drain | Self::Lost | Self::Unreachable => true,
             Self::Malformed | Self::InvalidUtf8 | Self::TooBig | Self::Protocol => false,
         }
     }
@@ -81,6 +90,8 @@ impl Ending {
             Self::Idle => "idle",
             Self::Slow => "slow",
             Self::Drain => "drain",
+            Self::Lost => "lost",
+            Self::Unreachable => "unreachable",
         }
     }
 }

@@ -9,8 +9,8 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::*;
 use crate::client::close::Ending;
@@ -35,12 +35,12 @@ fn event(tag: &Tag, _: Encoding, body: &Bytes, wire: &mut Wire) {
 }
 
 impl Front for Counting {
-    fn text(&mut self, text: Utf8Bytes) -> Result<(), Ending> {
-        self.outbox.push(Item::Frame(text.into()));
-        Ok(())
-    }
+    type Received = Message;
 
-    fn binary(&mut self, _: Bytes) -> Result<(), Ending> {
+    fn receive(&mut self, message: Message) -> Result<(), Ending> {
+        if let Message::Text(text) = message {
+            self.outbox.push(Item::Frame(text.into()));
+        }
         Ok(())
     }
 
@@ -48,7 +48,7 @@ impl Front for Counting {
         Some(event)
     }
 
-    fn item(&mut self, item: Item, wire: &mut Wire) {
+    fn item(&mut self, item: Item, wire: &mut Wire) -> Result<(), Ending> {
         match item {
             Item::Event { tag, encoding, body } => {
                 self.by_session.fetch_add(1, Ordering::Relaxed);
@@ -61,6 +61,7 @@ impl Front for Counting {
             Item::Frame(bytes) => wire.frame_shared(Opcode::Text, &[], &bytes),
             _ => {}
         }
+        Ok(())
     }
 
     fn ended(&mut self) {}

@@ -95,6 +95,11 @@ pub enum Item {
         /// The front's channel.
         channel: ChannelId,
     },
+    /// A listener that has left counts nowhere any more.
+    Left {
+        /// The front's channel.
+        channel: ChannelId,
+    },
     /// What became of a query.
     Told {
         /// What the front called the query.
@@ -104,6 +109,8 @@ pub enum Item {
     },
     /// A frame of the front itself, ready to be sent as text.
     Frame(Bytes),
+    /// Nothing but a mark of the front itself: all that was queued before it has been taken.
+    Turn(u32),
 }
 
 /// What became of a position that a channel came back with.

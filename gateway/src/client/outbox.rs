@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 
 use crate::client::close::Ending;
-use crate::client::direct::{Line, Touched};
+use crate::client::direct::{Line, Touched, WriteEvent};
 use crate::client::drop_oldest::DropOldest;
 use crate::client::idle;
 pub use crate::client::item::{ChannelId, Item, Placed, Resumed, Tag};
@@ -93,6 +93,13 @@ impl Outbox {
     /// Lets events into the client's socket when the session has nothing to write.
     pub(crate) fn connect(&self, line: Line) {
         self.0.inner.lock().line = Some(line);
+    }
+
+    /// From here on events are written so.
+    pub(crate) fn write_events_as(&self, event: WriteEvent) {
+        if let Some(line) = &mut self.0.inner.lock().line {
+            line.event = event;
+        }
     }
 
     /// Queues an item. Once the session is ending, items are dropped.

@@ -3,16 +3,13 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::task::{Context, Poll, Waker};
-
-use bytes::Bytes;
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use crate::client::close::Ending;
 use crate::client::direct::WriteEvent;
 use crate::client::outbox::{Found, Item, Outbox};
 use crate::client::pause::{Pause, Reading};
-use crate::client::socket::Socket;
 use crate::client::wire::Wire;
 
 /// Nothing more is taken from the outbox while so much waits for the socket: what a slow client cannot take stays
@@ -23,26 +20,58 @@ const WIRE_HIGH: usize = 64 * 1024;
 /// topic starves the other direction, and what a busy client is sent leaves with few writes.
 const RECEIVED_HIGH: u8 = 32;
 
+/// The socket of one client: reads whole messages of its protocol, and writes what is put into its [`Wire`].
+pub trait Connection: Send {
+    /// What a client sends.
+    type Received;
+
+    /// What waits to be written, to add some; not before the outbox has given the socket to the session
+    /// ([`Outbox::poll_take`]).
+    fn wire(&mut self) -> &mut Wire;
+
+    /// The next message.
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Self::Received, Ending>>;
+
+    /// Writes what waits, as far as the socket takes it.
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Says behind what waits why the connection ends, as far as the protocol has words for it, and closes.
+    fn finish(self, ending: Ending) -> impl Future<Output = ()> + Send;
+}
+
 /// One client protocol: the rules of one session. None of its methods waits.
 pub trait Front: Send {
-    /// The client sent text.
-    ///
-    /// # Errors
-    /// Why the connection is to be closed.
-    fn text(&mut self, text: Utf8Bytes) -> Result<(), Ending>;
+    /// What a client sends.
+    type Received;
 
-    /// The client sent bytes.
+    /// The client sent this.
     ///
     /// # Errors
-    /// Why the connection is to be closed.
-    fn binary(&mut self, bytes: Bytes) -> Result<(), Ending>;
+    /// Why the connection is to be closed, behind all that is queued.
+    fn receive(&mut self, received: Self::Received) -> Result<(), Ending>;
+
+    /// Whether it takes what the client sends next; otherwise that waits until an item has changed it.
+    fn may_receive(&self) -> bool {
+        true
+    }
+
+    /// All that has come of the client has been received, for now.
+    fn caught_up(&mut self) {}
+
+    /// Whether others may write events past the session now, if it has anything of the kind.
+    fn may_be_passed(&self) -> bool {
+        true
+    }
 
     /// How this session's events are written by whoever has them, while the session has nothing to write itself; as
     /// [`Front::item`] would. None if only the session can.
     fn direct(&self) -> Option<WriteEvent>;
 
     /// An item's turn has come: write what the client is to see of it.
-    fn item(&mut self, item: Item, wire: &mut Wire);
+    ///
+    /// # Errors
+    /// Why the connection is to be closed at once, whatever is queued behind the item.
+    fn item(&mut self, item: Item, wire: &mut Wire) -> Result<(), Ending>;
 
     /// Whether anything that the client asked for was refused as overloaded since the last call: then it is read more
     /// slowly for a while.
@@ -55,15 +84,15 @@ pub trait Front: Send {
 }
 
 /// What happened next.
-enum Turn {
-    Received(Result<Message, Ending>),
+enum Turn<R> {
+    Received(Result<R, Ending>),
     Items,
     End(Ending),
 }
 
 /// A session's moving parts.
-struct Session<F: Front> {
-    socket: Socket,
+struct Session<C, F> {
+    socket: C,
     outbox: Outbox,
     front: F,
     items: VecDeque<Item>,
@@ -74,8 +103,8 @@ struct Session<F: Front> {
 
 /// Runs a session to its end, and then says why it ended. The future holds the session once: an `async fn` would keep
 /// what it was given beside what it made of it, and every idle connection would pay for that.
-pub fn run<F: Front>(
-    socket: Socket,
+pub fn run<C: Connection, F: Front<Received = C::Received>>(
+    socket: C,
     outbox: Outbox,
     front: F,
     ended: impl FnOnce(Ending),
@@ -92,18 +121,16 @@ pub fn run<F: Front>(
     }
 }
 
-impl<F: Front> Session<F> {
+impl<C: Connection, F: Front<Received = C::Received>> Session<C, F> {
     async fn turns(&mut self) -> Ending {
         loop {
             let result = match poll_fn(|context| self.poll_turn(context)).await {
-                Turn::Received(Ok(Message::Text(text))) => self.front.text(text),
-                Turn::Received(Ok(Message::Binary(bytes))) => self.front.binary(bytes),
-                Turn::Received(Ok(_)) => Ok(()),
-                Turn::Received(Err(ending)) => Err(ending),
-                Turn::Items => {
-                    self.write_items();
-                    Ok(())
-                }
+                Turn::Received(received) => received.and_then(|received| self.front.receive(received)),
+                Turn::Items => match self.write_items() {
+                    Ok(()) => Ok(()),
+                    // Nothing that lies behind the item may be sent.
+                    Err(ending) => return ending,
+                },
                 Turn::End(ending) => Err(ending),
             };
             if let Err(ending) = result {
@@ -123,8 +150,7 @@ impl<F: Front> Session<F> {
         let context = &mut Context::from_waker(Waker::noop());
         // What was begun past the session, and what lies behind it.
         for _ in 0..2 {
-            self.write_items();
-            if !self.items.is_empty() {
+            if self.write_items().is_err() || !self.items.is_empty() {
                 return;
             }
             // Never empty as far as others are told: nobody else is to write any more.
@@ -132,19 +158,20 @@ impl<F: Front> Session<F> {
                 *self.socket.wire() = *rest;
             }
         }
-        self.write_items();
+        let _ = self.write_items();
     }
 
-    fn write_items(&mut self) {
+    fn write_items(&mut self) -> Result<(), Ending> {
         let wire = self.socket.wire();
         while wire.len() < WIRE_HIGH
             && let Some(item) = self.items.pop_front()
         {
-            self.front.item(item, wire);
+            self.front.item(item, wire)?;
         }
+        Ok(())
     }
 
-    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Turn> {
+    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Turn<C::Received>> {
         if !self.socket.wire().is_empty()
             && let Poll::Ready(Err(_)) = self.socket.poll_flush(context)
         {
@@ -155,7 +182,7 @@ impl<F: Front> Session<F> {
             // It was not the client that was silent.
             self.outbox.heard();
         }
-        let may_read = reading != Reading::Paused;
+        let may_read = reading != Reading::Paused && self.front.may_receive();
         let read_first = self.received < RECEIVED_HIGH;
         if read_first
             && may_read
@@ -165,12 +192,13 @@ impl<F: Front> Session<F> {
             return Poll::Ready(Turn::Received(received));
         }
         self.received = 0;
+        self.front.caught_up();
         if self.socket.wire().len() < WIRE_HIGH {
             if !self.items.is_empty() {
                 return Poll::Ready(Turn::Items);
             }
-            let wire_is_empty = self.socket.wire().is_empty();
-            match self.outbox.poll_take(context, &mut self.items, wire_is_empty) {
+            let may_be_passed = self.socket.wire().is_empty() && self.front.may_be_passed();
+            match self.outbox.poll_take(context, &mut self.items, may_be_passed) {
                 Poll::Ready(Found::Items) => return Poll::Ready(Turn::Items),
                 Poll::Ready(Found::Rest(rest)) => {
                     *self.socket.wire() = *rest;

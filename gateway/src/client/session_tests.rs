@@ -1,34 +1,36 @@
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Message;
 
 use super::*;
+use crate::client::socket::Socket;
 use crate::client::wire::Opcode;
 
 /// Says when each text came, and that all that it asked for was refused.
 struct Refusing(mpsc::Sender<Instant>, bool);
 
 impl Front for Refusing {
-    fn text(&mut self, _: Utf8Bytes) -> Result<(), Ending> {
+    type Received = Message;
+
+    fn receive(&mut self, _: Message) -> Result<(), Ending> {
         self.1 = true;
         self.0.try_send(Instant::now()).map_err(|_| Ending::Gone)
-    }
-
-    fn binary(&mut self, _: Bytes) -> Result<(), Ending> {
-        Ok(())
     }
 
     fn direct(&self) -> Option<WriteEvent> {
         None
     }
 
-    fn item(&mut self, item: Item, wire: &mut Wire) {
+    fn item(&mut self, item: Item, wire: &mut Wire) -> Result<(), Ending> {
         if let Item::Frame(bytes) = item {
             wire.frame(Opcode::Text, &[&bytes]);
         }
+        Ok(())
     }
 
     fn was_refused(&mut self) -> bool {

@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::client::close::Ending;
 use crate::client::outbox::Outbox;
+use crate::client::session::Connection;
 use crate::client::wire::{Io, Opcode, SHARE_FROM, Wire};
 
 /// tungstenite's read buffer, allocated with the connection: small, because most connections idle most of the time.
@@ -57,45 +58,6 @@ impl<S: Io> Socket<S> {
         Self { stream }
     }
 
-    /// The frames that wait, to add some; not before the outbox has given the socket to the session
-    /// ([`Outbox::poll_take`]).
-    pub fn wire(&mut self) -> &mut Wire {
-        &mut self.stream.get_mut().wire
-    }
-
-    /// The next message. Pings have been answered into the queue.
-    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Message, Ending>> {
-        Poll::Ready(match ready!(self.stream.poll_next_unpin(context)) {
-            Some(Ok(message)) => Ok(message),
-            Some(Err(error)) => Err(ending_of(&error)),
-            None => Err(Ending::Gone),
-        })
-    }
-
-    /// Writes what waits, as far as the socket takes it.
-    pub fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.get_mut().poll_drain(context)
-    }
-
-    /// Sends the close of this ending behind what waits, and closes the connection when the client has read it, or
-    /// after 1 s or 4 MiB.
-    pub async fn finish(mut self, ending: Ending) {
-        let io = self.stream.get_mut();
-        io.take_rest();
-        if ending != Ending::Gone {
-            let mut payload = BytesMut::with_capacity(2 + ending.text().len());
-            payload.put_u16(ending.code());
-            payload.put_slice(ending.text().as_bytes());
-            self.wire().frame(Opcode::Close, &[&payload]);
-        }
-        let deadline = Instant::now() + LINGER;
-        let flush = std::future::poll_fn(|context| self.poll_flush(context));
-        if !matches!(timeout_at(deadline, flush).await, Ok(Ok(()))) {
-            return;
-        }
-        let _ = timeout_at(deadline, self.read_and_drop()).await;
-    }
-
     async fn read_and_drop(&mut self) {
         // While the client still makes sense, its close is the sign that it has read ours.
         let mut dropped = 0;
@@ -120,6 +82,46 @@ impl<S: Io> Socket<S> {
             }
         }
         self.stream.get_ref().io.shut();
+    }
+}
+
+impl<S: Io + Send> Connection for Socket<S> {
+    type Received = Message;
+
+    fn wire(&mut self) -> &mut Wire {
+        &mut self.stream.get_mut().wire
+    }
+
+    /// The next message. Pings have been answered into the queue.
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Message, Ending>> {
+        Poll::Ready(match ready!(self.stream.poll_next_unpin(context)) {
+            Some(Ok(message)) => Ok(message),
+            Some(Err(error)) => Err(ending_of(&error)),
+            None => Err(Ending::Gone),
+        })
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.get_mut().poll_drain(context)
+    }
+
+    /// Sends the close of this ending behind what waits, and closes the connection when the client has read it, or
+    /// after 1 s or 4 MiB.
+    async fn finish(mut self, ending: Ending) {
+        let io = self.stream.get_mut();
+        io.take_rest();
+        if ending != Ending::Gone {
+            let mut payload = BytesMut::with_capacity(2 + ending.text().len());
+            payload.put_u16(ending.code());
+            payload.put_slice(ending.text().as_bytes());
+            self.wire().frame(Opcode::Close, &[&payload]);
+        }
+        let deadline = Instant::now() + LINGER;
+        let flush = std::future::poll_fn(|context| self.poll_flush(context));
+        if !matches!(timeout_at(deadline, flush).await, Ok(Ok(()))) {
+            return;
+        }
+        let _ = timeout_at(deadline, self.read_and_drop()).await;
     }
 }
 

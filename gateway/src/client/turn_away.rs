@@ -12,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::client::accept::HEADER_BYTES;
 use crate::client::admission::Turned;
@@ -42,13 +42,22 @@ impl TurnAway {
 
     /// Answers a connection and ends it, or ends it at once if too many are being answered.
     pub(crate) fn turn_away(&self, io: TcpStream, why: Turned) {
+        self.answer(answer_one(io, why));
+    }
+
+    /// Runs an answer to its end, or to the end of its time; not at all if too many are being answered.
+    pub(crate) fn answer(&self, answer: impl Future<Output = ()> + Send + 'static) {
         if let Ok(permit) = Arc::clone(&self.0).try_acquire_owned() {
-            tokio::spawn(answer_one(io, why, permit));
+            tokio::spawn(async move {
+                // Whatever becomes of it, it was nobody that we know.
+                let _ = tokio::time::timeout(TIME, answer).await;
+                drop(permit);
+            });
         }
     }
 }
 
-async fn answer_one(io: TcpStream, why: Turned, _permit: OwnedSemaphorePermit) {
+async fn answer_one(io: TcpStream, why: Turned) {
     let service = service_fn(async |_request| Ok::<_, Infallible>(answer(why)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -56,8 +65,7 @@ async fn answer_one(io: TcpStream, why: Turned, _permit: OwnedSemaphorePermit) {
         .max_buf_size(HEADER_BYTES)
         .keep_alive(false)
         .serve_connection(TokioIo::new(io), service);
-    // Whatever becomes of it, it was nobody that we know.
-    let _ = tokio::time::timeout(TIME, connection).await;
+    let _ = connection.await;
 }
 
 /// The answer to whoever is turned away.

@@ -102,6 +102,11 @@ impl Wire {
     pub fn frame_shared(&mut self, opcode: Opcode, parts: &[&[u8]], body: &Bytes) {
         let length = parts.iter().map(|part| part.len()).sum::<usize>() + body.len();
         self.header(opcode, length);
+        self.shared(parts, body);
+    }
+
+    /// Adds these parts as they are and then a body that other clients get, too: for protocols without frames.
+    pub fn shared(&mut self, parts: &[&[u8]], body: &Bytes) {
         for part in parts {
             self.copy(part);
         }

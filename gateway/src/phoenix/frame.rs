@@ -260,7 +260,7 @@ pub(crate) fn write_string(text: &str, into: &mut Vec<u8>) {
 
 /// Whether every escaped surrogate in this JSON text has its other half. serde_json skips over payloads without
 /// looking; a lone half is no text, and clients that insist on text would fail on what another client sent.
-fn surrogates_pair_up(json: &str) -> bool {
+pub(crate) fn surrogates_pair_up(json: &str) -> bool {
     if !json.contains("\\u") {
         return true;
     }

@@ -6,10 +6,11 @@ use std::fmt;
 use bytes::Bytes;
 use campanile_proto::ids::KEY_BYTES;
 use serde::Deserializer as _;
-use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::hub::reason::Reason;
+use crate::phoenix::frame::surrogates_pair_up;
 
 /// Deepest nesting of a payload: what common JSON readers take by default.
 const DEPTH: usize = 128;
@@ -51,6 +52,14 @@ fn read_key(options: &RawValue) -> Result<Bytes, Reason> {
         (Some(key), 1) if (1..=KEY_BYTES).contains(&key.len()) => Ok(Bytes::copy_from_slice(key.as_bytes())),
         _ => Err(Reason::InvalidKey),
     }
+}
+
+/// Whether bytes that came another way may be the payload of an event: a JSON object that every client can read.
+pub(crate) fn is_payload(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().starts_with(b"{")
+        && !is_deeper_than(bytes, DEPTH)
+        && std::str::from_utf8(bytes)
+            .is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok() && surrogates_pair_up(text))
 }
 
 /// Whether a JSON text has more levels. A level takes two bytes, so short texts need no look.
@@ -120,6 +129,30 @@ mod tests {
         for event in ["1", "null", "{}"] {
             assert_eq!(try_read(&format!("[{event},{{}}]")), Err(Reason::InvalidEvent), "{event}");
         }
+    }
+
+    #[test]
+    fn bytes_are_a_payload_if_they_are_an_object_for_every_reader() {
+        for object in ["{}", " {\"a\": [1, null]} ", r#"{"a":"\ud83d\ude00"}"#, "{\n\"a\":1e400}"] {
+            assert!(is_payload(object.as_bytes()), "{object}");
+        }
+        let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(DEPTH), "]".repeat(DEPTH));
+        for other in [
+            "",
+            "[]",
+            "1",
+            "hello",
+            "{",
+            "{}{}",
+            "{a:1}",
+            "{'a':1}",
+            r#"{"a":"\ud800"}"#,
+            "\u{feff}{}",
+            &deep,
+        ] {
+            assert!(!is_payload(other.as_bytes()), "{other}");
+        }
+        assert!(!is_payload(b"{\"a\":\"\xff\"}"));
     }
 
     #[test]

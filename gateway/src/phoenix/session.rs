@@ -6,11 +6,11 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use campanile_process::token_bucket::{Rate, TokenBucket};
-use campanile_proto::{Epoch, Message};
+use campanile_proto::{self as proto, Epoch};
 use campanile_ring_config::TopicRules;
 use campanile_ring_config::topics::{OnLoss, Overflow};
 use slab::Slab;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::client::close::Ending;
 use crate::client::direct::WriteEvent;
@@ -81,7 +81,7 @@ impl Session {
         }
     }
 
-    fn receive(&mut self, frame: Frame) {
+    fn take(&mut self, frame: Frame) {
         let mut effects = Vec::new();
         let rules = self.shared.rules.load();
         self.channels.receive(frame, |topic| rules.is_open(topic.as_bytes()), &mut effects);
@@ -155,7 +155,7 @@ impl Session {
         }
     }
 
-    fn publish(&mut self, channel: ChannelId, reference: Ref, message: Message, key: Option<Bytes>) {
+    fn publish(&mut self, channel: ChannelId, reference: Ref, message: proto::Message, key: Option<Bytes>) {
         let is_within = |rate| self.bucket.take(rate, Instant::now()).is_ok();
         if !self.shared.publishes.is_none_or(is_within) {
             let mut effects = Vec::new();
@@ -200,20 +200,17 @@ impl Session {
 }
 
 impl Front for Session {
-    fn text(&mut self, text: Utf8Bytes) -> Result<(), Ending> {
-        let bytes = Bytes::from(text);
-        let frame = read_text(self.version, &bytes).map_err(|_| Ending::Malformed)?;
-        self.receive(frame);
-        Ok(())
-    }
+    type Received = Message;
 
-    fn binary(&mut self, bytes: Bytes) -> Result<(), Ending> {
-        let frame = match self.version {
+    fn receive(&mut self, message: Message) -> Result<(), Ending> {
+        let frame = match (message, self.version) {
+            (Message::Text(text), version) => read_text(version, &Bytes::from(text)),
             // Version 1 has no binary frames of its own: it is JSON whatever the opcode.
-            Version::V1 => read_text(self.version, &bytes),
-            Version::V2 => read_binary(&bytes),
+            (Message::Binary(bytes), Version::V1) => read_text(Version::V1, &bytes),
+            (Message::Binary(bytes), Version::V2) => read_binary(&bytes),
+            _ => return Ok(()),
         };
-        self.receive(frame.map_err(|_| Ending::Malformed)?);
+        self.take(frame.map_err(|_| Ending::Malformed)?);
         Ok(())
     }
 
@@ -228,7 +225,7 @@ impl Front for Session {
         })
     }
 
-    fn item(&mut self, item: Item, wire: &mut Wire) {
+    fn item(&mut self, item: Item, wire: &mut Wire) -> Result<(), Ending> {
         match item {
             Item::Event { tag, encoding, body } => {
                 codec::write_event(self.version, &tag, encoding, &body, wire);
@@ -256,7 +253,7 @@ impl Front for Session {
                 drop(rules);
                 self.carry_out(effects, Replies::Here(wire));
                 for frame in held {
-                    self.receive(frame);
+                    self.take(frame);
                 }
             }
             Item::JoinFailed { channel, reason } => {
@@ -265,22 +262,31 @@ impl Front for Session {
                 self.leave(channel);
                 self.carry_out(effects, Replies::Here(wire));
                 for frame in held {
-                    self.receive(frame);
+                    self.take(frame);
                 }
             }
             // A Phoenix session asks for none of these.
-            Item::PatternJoined { .. } | Item::PatternLost { .. } | Item::Told { .. } => {}
+            Item::PatternJoined { .. } | Item::PatternLost { .. } | Item::Left { .. } | Item::Told { .. } => {
+            }
             Item::Answer { token, result } => {
                 let Some((channel, reference)) = self.publishes.try_remove(token as usize) else {
-                    return;
+                    return Ok(());
                 };
                 self.refused |= result == Err(Reason::Overloaded);
                 let mut effects = Vec::new();
-                self.channels.answered(channel, reference, result.map(|accepted| accepted.offset), &mut effects);
+                self.channels.answered(
+                    channel,
+                    reference,
+                    result.map(|accepted| accepted.offset),
+                    &mut effects,
+                );
                 self.carry_out(effects, Replies::Here(wire));
                 self.resume(channel);
             }
+            // Of other fronts.
+            Item::Turn(_) => {}
         }
+        Ok(())
     }
 
     fn was_refused(&mut self) -> bool {

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use campanile_gateway::client::close::Ending;
 use campanile_gateway::client::outbox::Outbox;
+use campanile_gateway::client::session::Connection as _;
 use campanile_gateway::client::socket::Socket;
 use campanile_gateway::client::wire::Io;
 use campanile_gateway::phoenix::frame::{Version, read_binary, read_text};
