@@ -10,6 +10,7 @@ import { about } from "./machine.mjs";
 import { missing, needed, rewrite } from "./page.mjs";
 import { bars } from "./plots.mjs";
 import { add, number, results } from "./results.mjs";
+import { run as share, shareCommands, shareTable } from "./share.mjs";
 import { endAll, parseRunning, start } from "./systems.mjs";
 import { commands, figures, machine, rows } from "./tables.mjs";
 import { run as topics, topicsCommands, topicsTable } from "./topics.mjs";
@@ -21,8 +22,11 @@ const TABLES = {
   steady: "Under a steady load",
   connections: "Connections",
   pipe: "Large payloads",
+  redis: "Redis pub/sub",
 };
-const NAMES = [...WORKLOADS.map(({ name }) => name), "growth", "topics"];
+/** Workloads with a module of their own. */
+const OTHERS = ["growth", "topics", "socketio-share"];
+const NAMES = [...WORKLOADS.map(({ name }) => name), ...OTHERS];
 
 const USAGE = `usage: bench/run [options] [WORKLOAD…]
 
@@ -94,8 +98,7 @@ function settings() {
   return {
     systems: [...SYSTEMS.filter(({ name }) => values.system?.includes(name) ?? true), ...others],
     workloads: WORKLOADS.filter(({ name }) => positionals.length === 0 || positionals.includes(name)),
-    growth: positionals.length === 0 || positionals.includes("growth"),
-    topics: positionals.length === 0 || positionals.includes("topics"),
+    ...Object.fromEntries(OTHERS.map((name) => [name, positionals.length === 0 || positionals.includes(name)])),
     rounds: values.quick ? 1 : Number(values.rounds),
     seconds: Number(values.seconds),
     quick: values.quick,
@@ -142,8 +145,10 @@ async function measureSystem(own, system, all) {
   const worn = workloads.filter(({ fresh }) => !fresh);
   for (const together of [worn, ...workloads.filter(({ fresh }) => fresh).map((workload) => [workload])]) {
     if (together.length === 0) continue;
-    const program = ["campanile", "floor"].includes(system.name) ? ["--bin", own.bin] : [];
-    const started = system.started ?? (await start(system.name, [...own.startArguments, ...program]));
+    const folder = system.folder ?? system.name;
+    const program = ["campanile", "floor"].includes(folder) ? ["--bin", own.bin] : [];
+    const args = [...own.startArguments, ...program, ...(system.args ?? [])];
+    const started = system.started ?? (await start(folder, args));
     all.versions[system.name] = started.version;
     try {
       for (const workload of together) await measureOne(own, system, started, workload, all);
@@ -180,6 +185,11 @@ async function measureAll(own) {
     all.topics = await topics(own, { ...about(), runs: own.rounds, seconds: own.seconds, quick: own.quick }, say);
     all.failures.push(...all.topics.failures);
   }
+  if (own["socketio-share"]) {
+    all.share = await share(own, { ...about(), runs: own.rounds, seconds: own.seconds, quick: own.quick }, say);
+    all.failures.push(...all.share.failures);
+    all.versions = { ...all.share.versions, ...all.versions };
+  }
   if (own.growth) all.growth = await growth(own, [...own.startArguments, "--bin", own.bin], say);
   return all;
 }
@@ -199,10 +209,14 @@ function written(all) {
     plots[`docs/performance-${name}.svg`] = bars(title, groups);
   }
   if (all.topics?.values.length > 0) regions.topics = topicsTable(all);
+  if (all.share?.values.length > 0) regions.share = shareTable(all);
   if (Object.keys(regions).length > 0)
     Object.assign(regions, {
       machine: machine(all, all.systems),
-      commands: commands(all, regions.topics ? topicsCommands(all) : []),
+      commands: commands(all, [
+        ...(regions.topics ? topicsCommands(all) : []),
+        ...(regions.share ? shareCommands(all) : []),
+      ]),
     });
   if (all.growth) {
     regions.growth = growthTable(all);
@@ -215,6 +229,7 @@ function written(all) {
 function wanted(own) {
   const tables = Object.keys(TABLES).filter((name) => own.workloads.some(({ table }) => table === name));
   if (own.topics) tables.push("topics");
+  if (own["socketio-share"]) tables.push("share");
   return [...tables, ...(tables.length > 0 ? ["machine", "commands"] : []), ...(own.growth ? ["growth"] : [])];
 }
 

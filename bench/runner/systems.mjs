@@ -84,5 +84,5 @@ export function parseRunning(text) {
     throw new Error(`--running ${text}: expected TITLE=PROTOCOL,URL,…,pid:N,…`);
   }
   const system = { urls, pids, roles: new Map(), version: title, stop: async () => {} };
-  return { name: title, title, protocol, started: system };
+  return { name: title, title, protocol, group: protocol === "redis" ? "redis" : undefined, started: system };
 }

@@ -1,11 +1,23 @@
 // What is measured: workloads, the figures that are read from the generator's report, and the tables they stand in.
 
-/** Systems that bench/run starts itself, in the order of the columns. */
+/**
+ * Systems that bench/run starts itself, in the order of the columns. `folder` and `args`: how, where that is not the script
+ * of its name. Those of a `group` have workloads of their own.
+ */
 export const SYSTEMS = [
   { name: "campanile", title: "Campanile, 2 gateways + 2 topic servers", protocol: "phoenix" },
   { name: "floor", title: "floor: one `send` per delivery", protocol: "floor" },
   { name: "nats", title: "NATS over WebSocket, 2 nodes", protocol: "nats" },
   { name: "socketio-redis", title: "Socket.IO + Redis adapter, 2 nodes", protocol: "socketio" },
+  { name: "redis", title: "redis-server, one process", protocol: "redis", group: "redis" },
+  {
+    name: "campanile-redis",
+    title: "Campanile's Redis front, 2 gateways + 2 topic servers",
+    protocol: "redis",
+    group: "redis",
+    folder: "campanile",
+    args: ["--redis"],
+  },
 ];
 
 const deliveries = {
@@ -41,11 +53,11 @@ const growth = (key, title, role) => ({
 });
 
 /**
- * All workloads. `fresh`: on processes that have done nothing before. `with`: a second load at the same time, whose
+ * The workloads of all systems. `fresh`: on processes that have done nothing before. `with`: a second load at the same time, whose
  * report is `beside`; it is measured without the first one before, on the same processes, and that report is `alone`.
- * `not` and `only` name systems.
+ * `not` and `only` name systems; a `group`'s workloads are for its systems and no others.
  */
-export const WORKLOADS = [
+const OF_ALL = [
   {
     name: "fanout-1000",
     title: "one topic, 1,000 subscribers, 16 publishes in flight",
@@ -176,8 +188,19 @@ export const WORKLOADS = [
   },
 ];
 
+/** The same over the Redis protocol. */
+const OF_REDIS = ["fanout-1000", "fanout-100", "rooms", "fanout-rate", "rooms-rate"].map((name) => {
+  const workload = OF_ALL.find((one) => one.name === name);
+  const figures = workload.figures.includes(deliveries) ? [deliveries, cpu] : workload.figures;
+  return { ...workload, name: `redis-${name}`, table: "redis", group: "redis", figures };
+});
+
+/** All workloads. */
+export const WORKLOADS = [...OF_ALL, ...OF_REDIS];
+
 /** Whether a workload is for a system. */
 export function suits(workload, system) {
+  if (workload.group !== system.group) return false;
   return !workload.not?.includes(system.name) && (workload.only?.includes(system.name) ?? true);
 }
 

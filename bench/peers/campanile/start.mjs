@@ -1,57 +1,12 @@
 #!/usr/bin/env node
 // Campanile as it is compared: topic servers and gateways as processes of their own, default settings.
 
-import { writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { free, need, options, ready, scratch, server, until } from "../common.mjs";
+import { options, ready } from "../common.mjs";
+import { CLUSTER, cluster } from "./cluster.mjs";
 
 const given = options(
-  "usage: bench/peers/campanile/start.mjs [--gateways N] [--topic-servers N] [--port P] [--core N] [--bin FILE]: a cluster",
-  {
-    gateways: { type: "string", default: "2" },
-    "topic-servers": { type: "string", default: "2" },
-    bin: { type: "string", default: "target/release/campanile" },
-  },
+  "usage: bench/peers/campanile/start.mjs [--gateways N] [--topic-servers N] [--redis] [--port P] [--core N] [--bin FILE]: a cluster; --redis: with the addresses of its Redis fronts",
+  { ...CLUSTER, redis: { type: "boolean", default: false } },
 );
-const { port, core } = given;
-const bin = resolve(given.bin);
-const version = need(bin, "--version", "cargo build --release, or name the program with --bin");
-const address = (index) => `127.0.0.1:${port + index}`;
-const numbers = (count) => Array.from({ length: Number(count) }, (_, index) => index);
-
-// Clients at the first ports, then links, then admin ports.
-const gateways = numbers(given.gateways).map((index) => ({ name: `gw-${index}`, at: index }));
-const owners = numbers(given["topic-servers"]).map((index) => ({ name: `ts-${index}`, at: gateways.length + index }));
-const all = gateways.length + owners.length;
-await free(...numbers(2 * all).map((index) => port + index));
-const members = owners.map(
-  ({ name, at }) => `[[topic_server]]\nname = "${name}"\naddress = "${address(at)}"\nweight = 1\n`,
-);
-const ring = join(scratch(), "ring.toml");
-writeFileSync(ring, ["version = 1\nvirtual_nodes = 512\n", ...members].join("\n"));
-
-const common = ({ at }) => ["--ring", ring, "--admin", address(all + at), "--log", "warn"];
-// In its own folder, so that no ring.toml or campanile.toml that lies about is taken.
-const start = (role, url, args) => server(core, role, url, bin, args, { cwd: scratch() });
-for (const owner of owners) {
-  start(`topic-server:${address(all + owner.at)}`, undefined, ["topic-server", "--name", owner.name, ...common(owner)]);
-  console.log(`link ${address(owner.at)}`);
-}
-for (const gateway of gateways) {
-  const listen = address(gateway.at);
-  start(`gateway:${address(all + gateway.at)}`, listen, [
-    "gateway",
-    "--listen",
-    listen,
-    "--name",
-    gateway.name,
-    ...common(gateway),
-  ]);
-}
-// A gateway is ready with one link; here it must have all of them. Topic servers miss nobody.
-const isReady = async ({ at }) => {
-  const answer = await fetch(`http://${address(all + at)}/readyz`).catch(() => undefined);
-  return answer?.ok && ((await answer.json()).missing ?? []).length === 0;
-};
-await until("cluster", async () => (await Promise.all([...owners, ...gateways].map(isReady))).every(Boolean));
+const { version } = await cluster(given);
 ready(version);

@@ -8,6 +8,7 @@ import { growthPlot, growthTable, metric } from "../growth.mjs";
 import { missing, needed, rewrite } from "../page.mjs";
 import { bars } from "../plots.mjs";
 import { add, number, results, summary } from "../results.mjs";
+import { figuresOf as shareFiguresOf, shareCommands, shareTable } from "../share.mjs";
 import { parseRunning, reader } from "../systems.mjs";
 import { commands, figures, machine } from "../tables.mjs";
 import { figuresOf, topicsCommands, topicsTable } from "../topics.mjs";
@@ -118,6 +119,25 @@ test("topics are told beside few topics, and as a share of their rate", () => {
   assert.match(commands(some(), rows), /campanile bench topics --topics 1000 .*--seconds 5 --warm-up 2`/);
 });
 
+test("the share of messages without a member is of all servers together", () => {
+  const report = { results: { deliveries_checked: 200, server_cpu_per_delivery_us: 7 } };
+  const counts = [
+    { received: 100, without: 0 },
+    { received: 60, without: 10 },
+    { received: 40, without: 40 },
+  ];
+  const found = shareFiguresOf(counts, report);
+  assert.deepEqual(found, { share_percent: 25, received_per_message: 2, cpu_us: 7 });
+  const all = { ...results({ date: "2026-01-02", commit: "abc", runs: 1, seconds: 5, quick: false }) };
+  all.between = [{ name: "redis", title: "Redis" }];
+  for (const key of Object.keys(found)) add(all, "redis sharded", "socketio-share", key, found[key], false);
+  const text = shareTable({ share: all });
+  assert.match(text, /\| three Socket.IO servers \| figure \| Redis \|/);
+  assert.match(text, /\| sharded adapter \| of what a server receives.* \| 25.0 \|/);
+  assert.doesNotMatch(text, /classic/);
+  assert.match(commands(some(), shareCommands({ share: all })), /--topic-prefix topics:share: --seconds 5 .*--protocol socketio`/);
+});
+
 test("what a start script says", () => {
   const { system, take } = reader();
   for (const line of [
@@ -161,6 +181,11 @@ test("every workload says what it is and can be asked for", () => {
     assert.equal(Boolean(beside), Boolean(workload.with));
     assert.equal(main.filter((word) => word === "--seconds").length, 1);
   }
+  // Systems that speak Redis are measured among themselves.
+  const redis = SYSTEMS.filter(({ protocol }) => protocol === "redis");
+  for (const workload of WORKLOADS)
+    assert.equal(redis.some((system) => suits(workload, system)), workload.name.startsWith("redis-"), workload.name);
+  assert.ok(suits(WORKLOADS.at(-1), parseRunning("Mine=redis,h:1")));
   const line = commandLine({ bin: "b", core: "1" }, ["idle"], { urls: ["h:1", "h:2"], pids: [3] }, "nats");
   assert.equal(line.join(" "), "taskset -c 1 b bench idle --protocol nats --url h:1 --url h:2 --pid 3 --json");
   const alone = commandLine({ bin: "b", core: "any" }, ["topics"], { urls: ["h:1"], pids: [] });
