@@ -2,6 +2,7 @@
 //!
 //! * [`ids`]: incarnations, epochs, offsets, subscription numbers.
 //! * [`message`]: complete enums of what each side may say; what the rules of both tiers are written in.
+//! * [`glob`]: whether a name matches a pattern.
 //! * [`names`]: the spaces of topics.
 //! * [`reach`]: whom a publish reaches: counts, patterns, and questions about them.
 //! * [`planted`]: faults that the simulation plants into the rules.
@@ -12,6 +13,7 @@
 //! * [`handoff`]: the same for what topic servers say to each other.
 
 pub mod codec;
+pub mod glob;
 pub mod handoff;
 pub mod ids;
 pub mod link;

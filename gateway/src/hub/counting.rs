@@ -3,6 +3,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use crate::hub::effect::Leaving;
 
 /// One topic's count.
 #[derive(Debug, Default)]
@@ -16,6 +19,8 @@ pub(crate) struct Counting {
     /// The change that the last `Subscribe` told.
     subscribed: u32,
     told: Arc<Told>,
+    /// Those who have left, each with the change that says so.
+    pub(crate) leaving: Vec<(u32, Leaving)>,
 }
 
 /// What is told next, read when it leaves: many changes are told at once, and none behind what depends on it.
@@ -71,6 +76,29 @@ impl Counting {
     /// The owner has confirmed a change.
     pub(crate) fn counted(&mut self, change: u32) {
         self.confirmed = change;
+    }
+
+    /// The last change, if the owner has not confirmed it.
+    pub(crate) fn unconfirmed(&self) -> Option<u32> {
+        (!self.covers(self.change)).then_some(self.change)
+    }
+
+    /// Those who count no more, or whose time is up.
+    pub(crate) fn take_left(&mut self, now: Option<Instant>) -> Vec<Leaving> {
+        if self.leaving.is_empty() {
+            return Vec::new();
+        }
+        let leaving = std::mem::take(&mut self.leaving);
+        let is_over = |own: &Leaving| now.is_some_and(|now| own.deadline <= now);
+        let (left, waiting): (Vec<_>, Vec<_>) =
+            leaving.into_iter().partition(|(change, own)| self.covers(*change) || is_over(own));
+        self.leaving = waiting;
+        left.into_iter().map(|(_, leaving)| leaving).collect()
+    }
+
+    /// When the time of the first who has left is up.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.leaving.iter().map(|(_, leaving)| leaving.deadline).min()
     }
 
     /// Whether the owner counts what it was told with this change. Changes are confirmed in order.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use campanile_proto::{Encoding, Epoch, Incarnation, Subscription};
+use campanile_proto::{Encoding, Epoch, FromGateway, Incarnation, Subscription};
 
 use crate::client::outbox::{ChannelId, Item, Outbox, Placed, Resumed, Tag};
 use crate::hub::codec::Codec;
@@ -84,6 +84,19 @@ impl Listener {
     }
 }
 
+/// A listener that leaves, and is told when it counts no more.
+#[derive(Clone, Debug)]
+pub struct Leaving {
+    /// The listener's.
+    pub id: u64,
+    /// Where the word goes.
+    pub client: Outbox,
+    /// What its front calls it.
+    pub channel: ChannelId,
+    /// It is told by then.
+    pub deadline: Instant,
+}
+
 /// Where a channel wants its messages to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
@@ -122,6 +135,8 @@ pub enum Request {
     Subscribe(Subscription, Bytes, u32),
     /// Tell how many listeners count, as it is when this leaves.
     Count(Subscription, Arc<ToldCount>),
+    /// Say something that is of no topic: of patterns, or a query.
+    Say(Box<FromGateway>),
     /// End the subscription of this number.
     Unsubscribe(Subscription),
     /// What was missed of this subscription's topic behind a position.
@@ -137,6 +152,13 @@ pub enum Request {
         /// The epoch of its first sending, if this is not the first.
         resend_epoch: Option<Epoch>,
     },
+}
+
+impl Request {
+    /// Whether a topic server of link version 1 knows what this is.
+    pub(crate) fn is_of_version_1(&self) -> bool {
+        !matches!(self, Self::Count(..) | Self::Say(_))
+    }
 }
 
 /// Things that should be rare, or that users want to know of.

@@ -13,9 +13,9 @@ use crate::hub::state::Listener;
 
 /// Queues the message for every listener. Runs under the topic's lock, so that each client's outbox gets the
 /// topic's messages in order.
-pub fn fan_out(
+pub fn fan_out<'a>(
     topic: &[u8],
-    listeners: &[Listener],
+    listeners: impl IntoIterator<Item = &'a Listener>,
     message: &Message,
     (epoch, offset): (Epoch, u64),
     touched: &mut Touched,

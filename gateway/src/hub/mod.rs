@@ -11,7 +11,10 @@ pub(crate) mod catch_up;
 pub mod codec;
 pub mod counting;
 pub mod effect;
+pub(crate) mod everywhere;
 pub mod fanout;
+pub(crate) mod holds;
+pub(crate) mod patterns;
 pub mod publish;
 pub mod queries;
 pub mod reason;
@@ -21,4 +24,5 @@ pub mod state;
 pub mod table;
 pub(crate) mod unanswered;
 
-pub use table::{Hub, Joined};
+pub use queries::{Query, Space, Told};
+pub use table::{Hub, Joined, JoinedPattern};

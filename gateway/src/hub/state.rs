@@ -10,11 +10,12 @@ use bytes::Bytes;
 use campanile_proto::planted::{Fault, planted};
 use campanile_proto::{Epoch, Found, Incarnation, Message, Refusal, Subscription};
 
+use crate::client::outbox::Item;
 use crate::hub::binding::Binding;
 use crate::hub::catch_up::CatchUp;
 use crate::hub::counting::Counting;
 pub use crate::hub::effect::{
-    Counted, Delivery, Effect, Life, LinkView, Listener, MemberId, Request, Routes, Start,
+    Counted, Delivery, Effect, Leaving, Life, LinkView, Listener, MemberId, Request, Routes, Start,
 };
 use crate::hub::publish::{Accepted, Pending};
 use crate::hub::reason::Reason;
@@ -152,6 +153,39 @@ impl Topic {
         }
     }
 
+    /// The same for one that counts and is told when it counts no more, by the deadline at the latest.
+    pub fn leave_told(&mut self, listener: Leaving, now: Instant, effects: &mut Vec<Effect>) {
+        let Leaving { id, client, channel, deadline } = listener;
+        self.leave(id, now, effects);
+        let change = self.counting.as_ref().and_then(|counting| counting.unconfirmed());
+        match change.filter(|_| self.subscription.is_some()) {
+            Some(change) => {
+                let leaving = Leaving { id, client, channel, deadline };
+                if let Some(counting) = &mut self.counting {
+                    counting.leaving.push((change, leaving));
+                }
+                self.wake_by(deadline, effects);
+            }
+            None => effects.push(Effect::Tell(client, Item::Left { channel })),
+        }
+    }
+
+    /// Tells those who have left that they count no more, as far as the owner has confirmed it or their time is up.
+    fn tell_left(&mut self, now: Option<Instant>, effects: &mut Vec<Effect>) {
+        if let Some(counting) = &mut self.counting {
+            for leaving in counting.take_left(now) {
+                effects.push(Effect::Tell(leaving.client, Item::Left { channel: leaving.channel }));
+            }
+        }
+    }
+
+    /// Nobody counts any more.
+    fn tell_all_left(&mut self, effects: &mut Vec<Effect>) {
+        for (_, leaving) in self.counting.iter_mut().flat_map(|counting| counting.leaving.drain(..)) {
+            effects.push(Effect::Tell(leaving.client, Item::Left { channel: leaving.channel }));
+        }
+    }
+
     /// A channel no longer listens, or no longer wants to.
     pub fn leave(&mut self, id: u64, now: Instant, effects: &mut Vec<Effect>) {
         let mut counted = false;
@@ -221,6 +255,7 @@ impl Topic {
         if let Some(counting) = &mut self.counting {
             counting.subscribed();
         }
+        self.tell_left(None, effects);
         self.successor = None;
         self.catch_up.restart();
         match self.position {
@@ -261,6 +296,7 @@ impl Topic {
         if let Some(counting) = &mut self.counting {
             counting.counted(change);
         }
+        self.tell_left(None, effects);
         if self.is_confirmed() {
             self.admit(effects);
             self.advance(effects);
@@ -438,6 +474,7 @@ impl Topic {
         }
         if !self.is_wanted() && self.keep_until <= now {
             self.unsubscribe(routes, effects);
+            self.tell_all_left(effects);
             if self.publishes.is_empty() {
                 return Life::Over;
             }
@@ -446,6 +483,7 @@ impl Topic {
             self.joins.first().map(|join| join.deadline),
             self.catch_up.deadline(),
             self.publishes.deadline(),
+            self.counting.as_ref().and_then(|counting| counting.deadline()),
             self.binding.hold_until(),
             (!self.is_wanted() && self.keep_until > now).then_some(self.keep_until),
         ];
@@ -524,6 +562,7 @@ impl Topic {
         });
         counted += self.catch_up.expire(now, effects);
         self.uncount(counted, effects);
+        self.tell_left(Some(now), effects);
         while let Some(pending) = self.publishes.take_expired(now) {
             let reason = pending.give_up();
             effects.push(Effect::Answer(pending, Err(reason)));

@@ -9,6 +9,12 @@ impl World {
         self.topic.join(listener, Start::Live, deadline, now, &self.map, &mut self.effects);
     }
 
+    fn leave_told(&mut self, id: u64) {
+        let (client, channel) = (Outbox::new(1 << 20), ChannelId(id as u32));
+        let leaving = Leaving { id, client, channel, deadline: self.now + DEADLINE };
+        self.topic.leave_told(leaving, self.now, &mut self.effects);
+    }
+
     fn counted(&mut self, generation: u32, change: u32) {
         let view = self.view();
         self.topic.counted(number(generation), change, view, &mut self.effects);
@@ -94,4 +100,41 @@ fn a_new_link_tells_the_count_as_it_is() {
     assert_eq!(world.acts(), [Out::SubscribeCounted(A, 2, 12, 2)]);
     world.subscribed(12, EPOCH, 0);
     assert_eq!(world.acts(), [Out::Joined(2, EPOCH, 0)]);
+}
+
+#[test]
+fn who_leaves_is_told_when_the_owner_counts_it_no_more() {
+    let mut world = World::linked();
+    world.join_counted(1);
+    world.join_counted(2);
+    world.subscribed(11, EPOCH, 0);
+    world.counted(11, 2);
+    world.acts();
+    world.leave_told(1);
+    assert_eq!(world.acts(), [Out::Tell(A, 1, 11, 1, 3)]);
+    world.counted(11, 3);
+    assert_eq!(world.acts(), [Out::Left(1)]);
+    // Of the last one the owner may hear with the end of the subscription.
+    world.leave_told(2);
+    assert_eq!(world.acts(), [Out::Tell(A, 1, 11, 0, 4)]);
+    world.at(LINGER.as_millis() as u64);
+    world.wake();
+    assert_eq!(world.acts(), [Out::Unsubscribe(A, 1, 11), Out::Left(2)]);
+}
+
+#[test]
+fn who_leaves_while_nobody_counts_is_told_at_once_and_in_any_case_by_the_deadline() {
+    let mut world = World::new();
+    world.join_counted(1);
+    world.leave_told(1);
+    assert_eq!(world.acts(), [Out::Left(1)]);
+    let mut world = World::linked();
+    world.join(7);
+    world.join_counted(1);
+    world.subscribed(11, EPOCH, 0);
+    world.acts();
+    world.leave_told(1);
+    world.at(DEADLINE.as_millis() as u64);
+    world.wake();
+    assert_eq!(world.acts(), [Out::Tell(A, 1, 11, 0, 2), Out::Left(1)]);
 }

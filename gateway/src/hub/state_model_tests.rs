@@ -448,7 +448,7 @@ impl Model {
             };
             server.there.push_back(match request {
                 Request::Subscribe(number, ..) => Asked::Subscribe(number),
-                Request::Count(..) => unreachable!("no listener counts"),
+                Request::Count(..) | Request::Say(_) => unreachable!("no listener counts"),
                 Request::Unsubscribe(number) => Asked::Unsubscribe(number),
                 Request::Read(number, epoch, from) => Asked::Read(number, epoch, from),
                 Request::Publish { pending, sending, settled_below, resend_epoch } => {

@@ -122,6 +122,7 @@ enum Out {
     Step(u32),
     Lost(u32, Epoch, u64),
     Failed(u32, Reason),
+    Left(u32),
     Answer(u64, Result<(Epoch, u64), Reason>),
     Wake(u64),
     Count(Counted),
@@ -309,6 +310,7 @@ impl World {
                     let (listeners, change) = told.leave();
                     Out::Tell(member, link, number.generation, listeners, change)
                 }
+                Request::Say(item) => panic!("{item:?} is of no topic"),
                 Request::Unsubscribe(number) => Out::Unsubscribe(member, link, number.generation),
                 Request::Read(number, epoch, from) => Out::Read(member, link, number.generation, epoch, from),
                 Request::Publish { pending, sending, settled_below, resend_epoch } => {
@@ -331,6 +333,7 @@ impl World {
                 }
                 Item::Step { channel } => Out::Step(channel.0),
                 Item::Lost { channel, epoch, offset } => Out::Lost(channel.0, epoch, offset),
+                Item::Left { channel } => Out::Left(channel.0),
                 item => panic!("{item:?} is not the rules' to tell"),
             },
             Effect::Answer(pending, result) => {

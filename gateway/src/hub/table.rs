@@ -10,19 +10,22 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use campanile_process::due::DueQueue;
 use campanile_process::memory::Pressure;
-use campanile_proto::{FromTopicServer, Subscription};
+use campanile_proto::ids::PATTERN_BYTES;
+use campanile_proto::{FromTopicServer, Message, Subscription};
 use dashmap::DashMap;
 use parking_lot::{Mutex, RwLock};
 
 use crate::client::direct::Touched;
 use crate::client::outbox::{ChannelId, Item, Outbox, Tag};
 use crate::hub::codec::Codec;
+use crate::hub::everywhere::Everywhere;
 use crate::hub::fanout::fan_out;
 use crate::hub::publish::{Accepted, Origin, Pending, Post};
+use crate::hub::queries::Query;
 use crate::hub::reason::Reason;
 use crate::hub::slots::Slots;
 use crate::hub::state::{
-    Counted, Delivery, Effect, Life, LinkView, Listener, MemberId, Routes as _, Start, Topic,
+    Counted, Delivery, Effect, Leaving, Life, LinkView, Listener, MemberId, Routes as _, Start, Topic,
 };
 use crate::metrics::Metrics;
 use crate::upstream::Links;
@@ -40,6 +43,8 @@ pub struct Hub {
     memory: Pressure,
     /// Topics to wake, each with the time that it asked for.
     due: DueQueue<(Instant, Arc<Cell>)>,
+    /// Patterns and queries.
+    everywhere: Everywhere,
     /// Numbers for publishes: they grow per topic because they grow for all, and are drawn under the topic's lock.
     publishes: AtomicU64,
     listeners: AtomicU64,
@@ -68,6 +73,15 @@ struct Key(Arc<Cell>);
 pub struct Joined {
     cell: Arc<Cell>,
     listener: u64,
+    channel: ChannelId,
+}
+
+/// A listener's place at a pattern.
+#[derive(Clone, Copy, Debug)]
+pub struct JoinedPattern {
+    number: u32,
+    listener: u64,
+    channel: ChannelId,
 }
 
 impl Hub {
@@ -81,6 +95,7 @@ impl Hub {
             deadline,
             memory: Pressure::default(),
             due: DueQueue::default(),
+            everywhere: Everywhere::default(),
             publishes: AtomicU64::new(0),
             listeners: AtomicU64::new(0),
         }
@@ -129,10 +144,11 @@ impl Hub {
         let now = Instant::now();
         let id = self.listeners.fetch_add(1, Ordering::Relaxed);
         let listener = Listener { id, ..listener };
+        let channel = listener.channel;
         let deadline = now + self.deadline;
         let joined = self.run(topic, now, |cell, topic, effects| {
             topic.join(listener, start, deadline, now, &*self.links, effects);
-            Joined { cell: Arc::clone(cell), listener: id }
+            Joined { cell: Arc::clone(cell), listener: id, channel }
         });
         Some(joined)
     }
@@ -145,6 +161,64 @@ impl Hub {
             inner.topic.leave(joined.listener, Instant::now(), &mut effects);
             self.carry_out(&joined.cell, effects);
         }
+    }
+
+    /// The same for a listener that counts: its client is told ([`Item::Left`]) when the owner counts it no more, or at once
+    /// if nobody does, and at the deadline at the latest.
+    pub fn leave_told(&self, joined: &Joined, client: &Outbox) {
+        let (id, channel) = (joined.listener, joined.channel);
+        let mut inner = joined.cell.inner.lock();
+        if inner.dead {
+            return client.push(Item::Left { channel });
+        }
+        let now = Instant::now();
+        let leaving = Leaving { id, client: client.clone(), channel, deadline: now + self.deadline };
+        let mut effects = Vec::new();
+        inner.topic.leave_told(leaving, now, &mut effects);
+        self.carry_out(&joined.cell, effects);
+    }
+
+    /// Listens to all topics of the plain space whose shown names match a pattern of at most
+    /// [`PATTERN_BYTES`](campanile_proto::ids::PATTERN_BYTES). The channel is told ([`Item::PatternJoined`]) when every topic
+    /// server knows of it, and gets every message that is published from then on; or why it does not, at the deadline
+    /// at the latest. `None` if it will not for want of memory, or because the pattern is longer: then nothing is kept of it.
+    pub fn join_pattern(
+        &self,
+        pattern: &[u8],
+        channel: ChannelId,
+        client: &Outbox,
+        codec: &'static dyn Codec,
+        tag: Arc<Tag>,
+    ) -> Option<JoinedPattern> {
+        if self.memory.is_high() || pattern.len() > PATTERN_BYTES {
+            client.push(Item::JoinFailed { channel, reason: Reason::Overloaded });
+            return None;
+        }
+        let id = self.listeners.fetch_add(1, Ordering::Relaxed);
+        let listener = Listener { id, channel, client: client.clone(), codec, tag, counts: true };
+        let deadline = Instant::now() + self.deadline;
+        let number = self.everywhere.join(pattern, listener, deadline, &self.links);
+        Some(JoinedPattern { number, listener: id, channel })
+    }
+
+    /// Gives up a listener's place at a pattern.
+    pub fn leave_pattern(&self, joined: &JoinedPattern) {
+        self.everywhere.leave(joined.number, joined.listener, None, &self.links);
+    }
+
+    /// The same; its client is told ([`Item::Left`]) when no topic server counts it any more that can be reached, and at the
+    /// deadline at the latest.
+    pub fn leave_pattern_told(&self, joined: &JoinedPattern, client: &Outbox) {
+        let JoinedPattern { number, listener: id, channel } = *joined;
+        let deadline = Instant::now() + self.deadline;
+        let leaving = Leaving { id, client: client.clone(), channel, deadline };
+        self.everywhere.leave(number, id, Some(leaving), &self.links);
+    }
+
+    /// Asks all topic servers. The client is told exactly once ([`Item::Told`]), at the deadline at the latest.
+    pub fn ask(&self, query: Query, client: &Outbox, token: u32) {
+        let deadline = Instant::now() + self.deadline;
+        self.everywhere.ask(query, (client.clone(), token), deadline, &self.links);
     }
 
     /// A client has taken a step of what its channel missed.
@@ -210,14 +284,15 @@ impl Hub {
         match item {
             FromTopicServer::Deliver { subscription, offset, message } => {
                 self.metrics.deliveries_in.inc();
-                self.at(subscription.slot, |cell, topic, effects| {
-                    if topic.deliver(subscription, offset, &message, link, effects) == Delivery::FanOut
-                        && let Some(position) = topic.position()
-                    {
-                        fan_out(&cell.name, topic.listeners(), &message, position, touched);
-                        self.metrics.deliveries_out.inc_by(topic.listeners().len() as u64);
-                    }
-                });
+                self.deliver(link, subscription, offset, &message, touched);
+            }
+            FromTopicServer::Match(found) => {
+                self.metrics.deliveries_in.inc();
+                if let Some(subscription) = found.subscription {
+                    self.deliver(link, subscription, found.offset, &found.message, touched);
+                }
+                let given = self.everywhere.matched(found, link, touched, &self.links);
+                self.metrics.deliveries_out.inc_by(given);
             }
             FromTopicServer::Published { slot, number, epoch, offset, receivers } => {
                 let accepted = Accepted { epoch, offset, receivers };
@@ -255,13 +330,17 @@ impl Hub {
                     topic.missed(subscription, epoch, from, found, link, effects);
                 });
             }
+            FromTopicServer::PatternStands { number, change } => {
+                self.everywhere.stands(number, change, link, &self.links);
+            }
+            FromTopicServer::PatternsMoved { topic, epoch, offset } => {
+                let given = self.everywhere.moved(topic, (epoch, offset), link, touched, &self.links);
+                self.metrics.deliveries_out.inc_by(given);
+            }
+            FromTopicServer::PatternsLost => self.everywhere.lost(&self.links),
+            FromTopicServer::QueryAnswer(answer) => self.everywhere.answered(answer, link, &self.links),
             // The link's own affairs.
-            FromTopicServer::PatternStands { .. }
-            | FromTopicServer::Match(_)
-            | FromTopicServer::PatternsMoved { .. }
-            | FromTopicServer::PatternsLost
-            | FromTopicServer::QueryAnswer(_)
-            | FromTopicServer::Welcome(_)
+            FromTopicServer::Welcome(_)
             | FromTopicServer::Draining
             | FromTopicServer::Rings(_)
             | FromTopicServer::Ping(_)
@@ -269,8 +348,27 @@ impl Hub {
         }
     }
 
+    fn deliver(
+        &self,
+        link: LinkView,
+        subscription: Subscription,
+        offset: u64,
+        message: &Message,
+        touched: &mut Touched,
+    ) {
+        self.at(subscription.slot, |cell, topic, effects| {
+            if topic.deliver(subscription, offset, message, link, effects) == Delivery::FanOut
+                && let Some(position) = topic.position()
+            {
+                fan_out(&cell.name, topic.listeners(), message, position, touched);
+                self.metrics.deliveries_out.inc_by(topic.listeners().len() as u64);
+            }
+        });
+    }
+
     /// The links or the ring have changed: every topic goes where it belongs now.
     pub fn settle(&self) {
+        self.everywhere.settle(&self.links);
         let now = Instant::now();
         let cells = self.slots.read().all();
         for cell in cells {
@@ -286,6 +384,9 @@ impl Hub {
     /// Whether the link to this member is of use: requests of a topic go there, or some topic waits for its
     /// subscription, and this member may be who held it (H4).
     pub fn uses(&self, member: MemberId) -> bool {
+        if self.everywhere.uses(member) {
+            return true;
+        }
         let cells = self.slots.read().all();
         cells.iter().any(|cell| {
             let inner = cell.inner.lock();
@@ -300,6 +401,7 @@ impl Hub {
 
     /// Wakes the topics that are due.
     pub fn tick(&self, now: Instant) {
+        self.everywhere.tick(now, &self.links);
         while let Some((at, cell)) = self.due.pop(now) {
             let mut inner = cell.inner.lock();
             if inner.dead {

@@ -121,7 +121,7 @@ async fn open(upstream: &Arc<Upstream>, shared: &Shared, number: u64) -> Result<
     upstream.outbox.open(
         number,
         FromGateway::Hello(Hello {
-            link_version: LINK_VERSION,
+            link_version: upstream.version(),
             gateway: shared.identity.name.clone(),
             incarnation: shared.identity.incarnation,
             link_number: number,
@@ -134,7 +134,12 @@ async fn open(upstream: &Arc<Upstream>, shared: &Shared, number: u64) -> Result<
     );
     let batches = Batches { upstream: Arc::clone(upstream), links: Arc::clone(&shared.links), number };
     let greeting = async {
-        let mut stream = client.connect(batches).await.map_err(|status| refusal(&status))?.into_inner();
+        let answer = client.connect(batches).await.inspect_err(|status| {
+            if status.code() == tonic::Code::FailedPrecondition {
+                upstream.say_other_version();
+            }
+        });
+        let mut stream = answer.map_err(|status| refusal(&status))?.into_inner();
         let first = stream.message().await.map_err(|status| refusal(&status))?;
         Ok::<_, String>((stream, first))
     };
@@ -147,6 +152,7 @@ async fn open(upstream: &Arc<Upstream>, shared: &Shared, number: u64) -> Result<
         return Err("the first message was no Welcome".to_owned());
     };
     check(&welcome, upstream, shared)?;
+    upstream.set_version(welcome.link_version);
     let first = items.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
     Ok(Open { number, owner: welcome.incarnation, stream, first })
 }

@@ -3,16 +3,17 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use campanile_proto::message::Place;
-use campanile_proto::{FromGateway, Incarnation};
+use campanile_proto::{FromGateway, Incarnation, LINK_VERSION};
 use campanile_ring_config::Ring;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use crate::hub::patterns::Reached;
 use crate::hub::publish::Budget;
 use crate::hub::state::{LinkView, MemberId, Request, Routes};
 use crate::upstream::outbox::Outbox;
@@ -55,6 +56,10 @@ pub(crate) struct Upstream {
     /// Its link has been up at some time.
     ever_up: AtomicBool,
     sight: Mutex<Sight>,
+    /// It has said that it is ending in an orderly way.
+    leaving: AtomicBool,
+    /// The link version that is spoken on its link; before it is known, the one that is said.
+    version: AtomicU32,
     /// What goes this way now would wait for too long ([`crate::upstream::lag`]).
     lags: AtomicBool,
 }
@@ -178,9 +183,23 @@ impl Links {
 
     /// Queues a request for a member, if this link is still its link.
     pub(crate) fn send(&self, member: MemberId, link: u64, request: Request) {
-        if let Some(upstream) = self.members.load().get(member.0 as usize) {
+        if let Some(upstream) = self.members.load().get(member.0 as usize)
+            && (upstream.version.load(Ordering::Relaxed) > 1 || request.is_of_version_1())
+        {
             upstream.outbox.request(link, request);
         }
+    }
+
+    /// Every topic server that there may be a link to: members of the newest ring, and former ones.
+    pub(crate) fn reached(&self) -> Vec<Reached> {
+        let members = self.members.load();
+        let mine = members.iter().filter(|upstream| !upstream.stop.is_cancelled());
+        let reached = |upstream: &Arc<Upstream>| Reached {
+            view: upstream.view(),
+            is_member: !upstream.former.load(Ordering::Relaxed),
+            is_leaving: upstream.leaving.load(Ordering::Relaxed),
+        };
+        mine.map(reached).collect()
     }
 
     /// Every topic server that this gateway has a link to, or had one a short while ago; former members, too.
@@ -274,6 +293,8 @@ impl Upstream {
             former: AtomicBool::new(false),
             ever_up: AtomicBool::new(false),
             sight: Mutex::new(Sight::new(now)),
+            leaving: AtomicBool::new(false),
+            version: AtomicU32::new(LINK_VERSION),
             lags: AtomicBool::new(false),
         }
     }
@@ -290,6 +311,22 @@ impl Upstream {
         LinkView { member: self.id, up, owner: Incarnation(self.owner.load(Ordering::Acquire)) }
     }
 
+    /// The link version to say first.
+    pub(crate) fn version(&self) -> u32 {
+        self.version.load(Ordering::Relaxed)
+    }
+
+    /// The link version that its topic server speaks.
+    pub(crate) fn set_version(&self, version: u32) {
+        self.version.store(version, Ordering::Relaxed);
+    }
+
+    /// It was refused, and nobody knows whether because of the link version: next time the other one is said.
+    pub(crate) fn say_other_version(&self) {
+        let other = if self.version() == LINK_VERSION { LINK_VERSION - 1 } else { LINK_VERSION };
+        self.set_version(other);
+    }
+
     /// Says whether its link lags. Whether that is new.
     pub(crate) fn set_lags(&self, lags: bool) -> bool {
         // One task says so; what others see late costs a few publishes.
@@ -302,6 +339,7 @@ impl Upstream {
 
     /// Requests may be queued for this link.
     pub(crate) fn set_up(&self, number: u64, owner: Incarnation) {
+        self.leaving.store(false, Ordering::Relaxed);
         self.outbox.welcome(number, owner);
         self.ever_up.store(true, Ordering::Relaxed);
         // Before the number: who sees the number sees its owner, too.
@@ -311,6 +349,7 @@ impl Upstream {
 
     /// The topic server is ending: what is queued still goes, and everything else waits for the next link.
     pub(crate) fn leave(&self, number: u64) {
+        self.leaving.store(true, Ordering::Relaxed);
         let _ = self.up.compare_exchange(number, 0, Ordering::AcqRel, Ordering::Relaxed);
         self.outbox.finish(number);
     }

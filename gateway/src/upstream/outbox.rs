@@ -163,6 +163,7 @@ impl Entry {
     fn cost(&self) -> usize {
         match self {
             Self::Own(item) => gateway_item_cost(item),
+            Self::Request(Request::Say(item)) => gateway_item_cost(item),
             Self::Request(Request::Publish { pending, .. }) => pending.cost(),
             Self::Request(Request::Subscribe(_, topic, _)) => {
                 campanile_proto::wire::ITEM_OVERHEAD + topic.len()
@@ -177,6 +178,7 @@ impl Entry {
     fn leave(self, link: &Link, now: Instant) -> Option<FromGateway> {
         match self {
             Self::Own(item) => Some(item),
+            Self::Request(Request::Say(item)) => Some(*item),
             Self::Request(Request::Subscribe(subscription, topic, listeners)) => {
                 Some(FromGateway::Subscribe { subscription, topic, listeners })
             }

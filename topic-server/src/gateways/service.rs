@@ -192,7 +192,8 @@ impl Link for Service {
         let registration = self.register(&hello, &outbox).await?;
         let ring = shared.ownership.ring();
         outbox.push(FromTopicServer::Welcome(Welcome {
-            link_version: LINK_VERSION,
+            // The version that both speak.
+            link_version: LINK_VERSION.min(hello.link_version),
             member: shared.ownership.name().to_owned(),
             incarnation: shared.server.handoff.incarnation(),
             ring_version: ring.version(),

@@ -149,3 +149,7 @@ impl Table {
         self.introduced.lock().extend(introduced);
     }
 }
+
+#[cfg(test)]
+#[path = "meeting_tests.rs"]
+mod tests;

@@ -8,7 +8,6 @@ mod accepted;
 pub mod entry;
 pub(crate) mod fanout;
 pub mod few;
-pub(crate) mod glob;
 mod histories;
 pub mod history;
 pub mod keys;

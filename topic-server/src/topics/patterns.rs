@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use campanile_proto::glob;
 use campanile_proto::names::{self, Space};
 use campanile_proto::reach::Pattern;
 use campanile_proto::{FromTopicServer, Incarnation};
 use parking_lot::RwLock;
 
 use crate::gateways::outbox::Outbox;
-use crate::topics::glob;
 use crate::topics::reach::Matching;
 
 /// All patterns.

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use campanile_proto::FromTopicServer;
 use campanile_proto::link::PART_BYTES;
 use campanile_proto::names;
 use campanile_proto::reach::{Query, QueryAnswer};
+use campanile_proto::{FromTopicServer, glob};
 
 use crate::gateways::outbox::Outbox;
 use crate::topics::entry::{Entry, Inner, Key};
-use crate::topics::glob;
 use crate::topics::table::Table;
 
 /// Names of more bytes are not sent: an answer must not fill the queue to a gateway.

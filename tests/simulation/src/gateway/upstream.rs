@@ -122,6 +122,7 @@ impl Entry {
             Self::Request(Request::Subscribe(subscription, topic, listeners)) => {
                 Some(FromGateway::Subscribe { subscription, topic, listeners })
             }
+            Self::Request(Request::Say(item)) => Some(*item),
             Self::Request(Request::Count(subscription, told)) => {
                 let (listeners, change) = told.leave();
                 Some(FromGateway::Count { subscription, listeners, change })

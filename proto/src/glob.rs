@@ -7,7 +7,7 @@
 const NESTING: usize = 1000;
 
 /// Whether all of the name matches all of the pattern.
-pub(crate) fn matches(pattern: &[u8], name: &[u8]) -> bool {
+pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
     matches_from(pattern, name, &mut false, 0)
 }
 

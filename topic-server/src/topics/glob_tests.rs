@@ -1,6 +1,0 @@
-use super::*;
-
-#[test]
-fn it_is() {
-    assert!(matches(b"*", b"a"));
-}
