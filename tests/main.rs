@@ -1,7 +1,7 @@
 //! The cluster as a whole: what clients may rely on, over real sockets, real links and real processes.
 //!
 //! [`harness`] is what the tests are written with; it shares no protocol code with the gateway. [`conformance`] holds
-//! the Phoenix protocol as transcripts, [`cluster`] what several gateways and topic servers do together, in this
+//! the Phoenix protocol as transcripts, [`redis_front`] the Redis front, [`cluster`] what several gateways and topic servers do together, in this
 //! process, [`processes`] the binary: signals, exit codes, files, the admin port, and [`tidy`] the documents against
 //! the code.
 
@@ -14,6 +14,8 @@
 mod harness;
 
 mod conformance;
+
+mod redis_front;
 
 mod cluster;
 

@@ -1,6 +1,6 @@
 //! Gateways and topic servers in this process, with real sockets and links between them.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -18,6 +18,7 @@ use super::client::Client;
 use super::fake_topic_server::FakeTopicServer;
 use super::node::Node;
 use super::port::ReservedPort;
+use super::redis::RedisClient;
 use super::settings;
 use super::wait::{DEADLINE, equal, eventually};
 
@@ -60,6 +61,8 @@ pub(crate) struct TopicServerNode {
 /// A gateway of the cluster.
 pub(crate) struct GatewayNode {
     pub(crate) address: SocketAddr,
+    /// Where it speaks Redis; new with each start.
+    pub(crate) redis: SocketAddr,
     pub(crate) node: Node,
     /// New with each start.
     pub(crate) metrics: Arc<campanile_gateway::Metrics>,
@@ -235,8 +238,11 @@ impl Cluster {
         let rules = Arc::clone(&self.rules);
         let gateway = Gateway::new(settings, feed, rules, Arc::clone(&metrics), shutdown.clone());
         let ready = Box::new(gateway.readiness());
+        let redis_listener = Node::listen_on(&runtime, (Ipv4Addr::LOCALHOST, 0).into()).await;
+        let redis = redis_listener.local_addr().unwrap();
+        let gateway = gateway.with_redis(Some(redis_listener));
         let node = Node::run(runtime, shutdown, move || gateway.run(listener));
-        GatewayNode { address, node, metrics, memory, ready, rings }
+        GatewayNode { address, redis, node, metrics, memory, ready, rings }
     }
 
     /// Kills a topic server.
@@ -334,6 +340,11 @@ impl Cluster {
         let (ring, name) = (self.ring(), &self.topic_servers[index].name);
         let mut topics = (0..).map(|number| format!("{word}:{number}"));
         topics.find(|topic| ring.owner(topic.as_bytes()).name() == name).unwrap()
+    }
+
+    /// A Redis client of this gateway.
+    pub(crate) async fn redis(&self, gateway: usize) -> RedisClient {
+        RedisClient::connect(self.gateways[gateway].redis).await
     }
 
     /// A client of this gateway.

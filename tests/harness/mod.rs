@@ -1,6 +1,6 @@
 //! What the tests are written with.
 //!
-//! [`wait`] for what will be so; [`client`], a WebSocket client of its own; [`http`] by hand; [`transcript`], frames
+//! [`wait`] for what will be so; [`client`], a WebSocket client of its own, and [`redis`], a Redis client; [`http`] by hand; [`transcript`], frames
 //! as data; [`node`], one role in this process that can be killed; [`settings`] as the binary has them by default;
 //! [`cluster`] of such nodes, with [`traffic`] on it; [`fake_gateway`] and [`fake_topic_server`], the ends of a link
 //! by hand, and [`fake_peer`], a topic server as others see it; [`process`], the binary, with a [`folder`] for its
@@ -16,6 +16,7 @@ pub(crate) mod http;
 pub(crate) mod node;
 pub(crate) mod port;
 pub(crate) mod process;
+pub(crate) mod redis;
 pub(crate) mod settings;
 pub(crate) mod traffic;
 pub(crate) mod transcript;

@@ -25,9 +25,14 @@ impl Node {
     /// Threads, and a listener that belongs to them.
     pub(crate) async fn listen(address: SocketAddr) -> (Runtime, TcpListener) {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let bind = runtime.spawn(async move { listen::bind(address, "test").await.unwrap() });
-        let listener = bind.await.unwrap();
+        let listener = Self::listen_on(&runtime, address).await;
         (runtime, listener)
+    }
+
+    /// A further listener that belongs to these threads.
+    pub(crate) async fn listen_on(runtime: &Runtime, address: SocketAddr) -> TcpListener {
+        let bind = runtime.spawn(async move { listen::bind(address, "test").await.unwrap() });
+        bind.await.unwrap()
     }
 
     /// Runs the work on these threads.

@@ -13,8 +13,8 @@ use campanile_proto::names::{self, Space};
 
 use crate::client::close::Ending;
 use crate::client::outbox::Tag;
-use crate::hub::queries::{Query, Told};
 use crate::hub::reason::{Published, Reason};
+use crate::hub::{Query, Told};
 use crate::redis::catalog;
 use crate::redis::codec;
 use crate::redis::command::{self, Kind, Refused, Spec, Verb, look_up};

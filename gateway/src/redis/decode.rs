@@ -175,10 +175,12 @@ impl Decoder {
         };
         while left > 0 {
             self.left = Some(left);
-            match self.buffer.get(self.walked) {
-                None => return Ok(Step::More),
-                Some(b'$') => {}
-                Some(other) => return Err(Fault::NoBulk(*other)),
+            // The whole line first, as in Redis.
+            if self.search(b'\r', Fault::BulkLine)?.is_none() {
+                return Ok(Step::More);
+            }
+            if let Some(other) = self.buffer.get(self.walked).filter(|byte| **byte != b'$') {
+                return Err(Fault::NoBulk(*other));
             }
             let Some((length, header)) = self.header(Fault::Bulk, Fault::BulkLine)? else {
                 return Ok(Step::More);

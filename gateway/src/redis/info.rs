@@ -1,6 +1,7 @@
 //! What the front says of itself, in the words that clients look for: `HELLO`, `INFO`, `CONFIG GET`.
 
 use bytes::Bytes;
+use campanile_proto::glob;
 
 use crate::redis::reply::{Version, Writer};
 
@@ -119,7 +120,8 @@ pub(crate) fn config(wanted: &[Bytes], facts: &Facts, to: &mut Writer<'_>) {
         ("save", String::new()),
         ("timeout", "0".to_owned()),
     ];
-    let is_wanted = |name: &str| wanted.iter().any(|wanted| matches(wanted, name.as_bytes()));
+    let wanted: Vec<_> = wanted.iter().map(|wanted| wanted.to_ascii_lowercase()).collect();
+    let is_wanted = |name: &str| wanted.iter().any(|wanted| glob::matches(wanted, name.as_bytes()));
     let found: Vec<_> = all.iter().filter(|(name, _)| is_wanted(name)).collect();
     to.map(found.len());
     for (name, value) in found {
@@ -130,36 +132,6 @@ pub(crate) fn config(wanted: &[Bytes], facts: &Facts, to: &mut Writer<'_>) {
 
 fn max_clients(facts: &Facts) -> String {
     facts.max_connections.unwrap_or(10_000).to_string()
-}
-
-/// Whether a name is the one that is asked for, in letters of any size; a star stands for any letters.
-fn matches(mut wanted: &[u8], mut name: &[u8]) -> bool {
-    /// What is longer than this is nobody's name.
-    const LONGEST: usize = 256;
-    if wanted.len() > LONGEST {
-        return false;
-    }
-    // Behind the last star, and where the name would go on if the star took one more.
-    let mut again: Option<(&[u8], &[u8])> = None;
-    loop {
-        match (wanted, name) {
-            ([b'*', rest @ ..], _) => {
-                again = Some((rest, name));
-                wanted = rest;
-            }
-            ([], []) => return true,
-            ([first, rest @ ..], [byte, next @ ..]) if first.eq_ignore_ascii_case(byte) => {
-                (wanted, name) = (rest, next);
-            }
-            _ => match again {
-                Some((rest, [_, next @ ..])) => {
-                    again = Some((rest, next));
-                    (wanted, name) = (rest, next);
-                }
-                _ => return false,
-            },
-        }
-    }
 }
 
 #[cfg(test)]

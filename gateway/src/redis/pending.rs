@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::client::outbox::Tag;
-use crate::hub::queries::Told;
+use crate::hub::Told;
 use crate::hub::reason::Reason;
 use crate::redis::command::Kind;
 use crate::redis::reply::Version;

@@ -19,7 +19,7 @@ use crate::client::session::Front;
 use crate::client::wire::Wire;
 use crate::hub::publish::{Origin, Post};
 use crate::hub::reason::Reason;
-use crate::hub::{Hub, Joined};
+use crate::hub::{Hub, Joined, JoinedPattern};
 use crate::metrics::Metrics;
 use crate::phoenix::publish::is_payload;
 use crate::redis::codec;
@@ -67,6 +67,7 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 enum Place {
     Topic(Joined),
+    Pattern(JoinedPattern),
 }
 
 /// One client's session.
@@ -194,9 +195,8 @@ impl Session {
             Effect::Join { number, kind, topic, tag } => {
                 let channel = ChannelId(number);
                 let place = if kind == Kind::Pattern {
-                    // TEMPORARY: until the hub has patterns.
-                    self.outbox.push(Item::JoinFailed { channel, reason: Reason::Overloaded });
-                    None
+                    let joined = shared.hub.join_pattern(&topic, channel, &self.outbox, codec::codec(), tag);
+                    joined.map(Place::Pattern)
                 } else {
                     let joined = shared.hub.join_counted(&topic, channel, &self.outbox, codec::codec(), tag);
                     joined.map(Place::Topic)
@@ -208,10 +208,7 @@ impl Session {
             }
             Effect::Leave { number, told } => {
                 if let Some(place) = self.places.remove(&number) {
-                    leave(shared, &place, told);
-                    if told {
-                        self.outbox.push(Item::Left { channel: ChannelId(number) });
-                    }
+                    leave(shared, &place, told.then_some(&self.outbox));
                 }
             }
             Effect::Publish { token, topic, payload } => {
@@ -222,10 +219,7 @@ impl Session {
                 let origin = Origin { outbox: self.outbox.clone(), token };
                 self.refused |= !shared.hub.publish_to(&topic, Post { message, key: None, origin });
             }
-            // TEMPORARY: until the hub has queries.
-            Effect::Ask { token, .. } => {
-                self.outbox.push(Item::Told { token, result: Err(Reason::OwnerUnreachable) })
-            }
+            Effect::Ask { token, query } => shared.hub.ask(query, &self.outbox, token),
             Effect::Turn { token } => self.outbox.push(Item::Turn(token)),
             Effect::Speak(version) => {
                 self.version = version;
@@ -345,16 +339,18 @@ impl Front for Session {
 
     fn ended(&mut self) {
         for place in std::mem::take(&mut self.places).into_values() {
-            leave(&self.around.shared, &place, false);
+            leave(&self.around.shared, &place, None);
         }
     }
 }
 
-/// `told`: there is to be an [`Item::Left`] when no owner counts it any more.
-fn leave(shared: &Shared, place: &Place, _told: bool) {
-    match place {
-        // TEMPORARY: until the hub tells.
-        Place::Topic(joined) => shared.hub.leave(joined),
+/// Ends a subscription. A client that is given is told when nobody counts it any more.
+fn leave(shared: &Shared, place: &Place, told: Option<&Outbox>) {
+    match (place, told) {
+        (Place::Topic(joined), Some(client)) => shared.hub.leave_told(joined, client),
+        (Place::Topic(joined), None) => shared.hub.leave(joined),
+        (Place::Pattern(joined), Some(client)) => shared.hub.leave_pattern_told(joined, client),
+        (Place::Pattern(joined), None) => shared.hub.leave_pattern(joined),
     }
     shared.metrics.redis_subscriptions.dec();
 }
