@@ -83,8 +83,13 @@ impl Bounded for g::TopicServerBatch {
 }
 
 impl Bounded for g::PeerBatch {
-    const PARTS: Parts =
-        &[(2, Part::Many(size_of::<g::PeerItem>(), &[(3, RINGS), (4, SEES), (9, Part::One(STATE))]))];
+    const PARTS: Parts = &[(
+        2,
+        Part::Many(
+            size_of::<g::PeerItem>(),
+            &[(3, RINGS), (4, SEES), (9, Part::One(STATE)), (14, Part::One(&[(1, Part::Numbers)]))],
+        ),
+    )];
 }
 
 const SEES: Part = Part::One(&[(1, Part::Many(size_of::<g::Place>(), &[]))]);
@@ -252,6 +257,8 @@ mod tests {
         }
         let sees = field(4, &field(1, &[]).repeat(many));
         let rings = field(3, &field(2, &[]).repeat(many));
+        let gateways = field(14, &field(1, &[1].repeat(4 * many)));
+        assert!(refused::<g::PeerBatch>(&field(2, &gateways)));
         assert!(refused::<g::PeerBatch>(&field(2, &sees)));
         assert!(refused::<g::PeerBatch>(&field(2, &rings)));
         for part in [4, 5, 6] {

@@ -139,6 +139,8 @@ pub enum FromPeer {
     Rings(Rings),
     /// The topic servers to which it has a stream, or had one within the last 5 s (rule H4).
     Sees(Vec<Place>),
+    /// The gateways that have patterns at a topic server; whenever that changes.
+    PatternGateways(Vec<Incarnation>),
     /// Asks for a topic.
     Claim {
         /// The topic.
@@ -175,6 +177,7 @@ pub fn peer_item_cost(item: &FromPeer) -> usize {
         + match item {
             FromPeer::Claim { topic, .. } | FromPeer::Nothing { topic, .. } => topic.len(),
             FromPeer::Rings(rings) => wire::rings_cost(rings),
+            FromPeer::PatternGateways(gateways) => gateways.len() * 8,
             FromPeer::State(piece) => piece.topic.len() + piece.cost(),
             _ => 0,
         }
@@ -231,6 +234,10 @@ pub fn encode_peer_item(item: FromPeer) -> g::PeerItem {
         }),
         FromPeer::Rings(rings) => Item::Rings(wire::encode_rings(rings)),
         FromPeer::Sees(places) => Item::Sees(wire::encode_sees(places)),
+        FromPeer::PatternGateways(gateways) => {
+            let incarnations = gateways.into_iter().map(|own| own.0).collect();
+            Item::PatternGateways(g::PatternGateways { incarnations })
+        }
         FromPeer::Claim { topic, ring_version } => Item::Claim(g::Claim { topic, ring_version }),
         FromPeer::ClaimAll(ring_version) => Item::ClaimAll(g::ClaimAll { ring_version }),
         FromPeer::Taken(number) => Item::Taken(g::Taken { number }),
@@ -266,6 +273,10 @@ pub fn decode_peer_item(item: g::PeerItem) -> Result<FromPeer, BadMessage> {
         }),
         Item::Rings(rings) => FromPeer::Rings(wire::decode_rings(rings)?),
         Item::Sees(sees) => FromPeer::Sees(wire::decode_sees(sees)),
+        Item::PatternGateways(gateways) => {
+            let own = gateways.incarnations.into_iter().map(wire::incarnation);
+            FromPeer::PatternGateways(own.collect::<Result<_, _>>()?)
+        }
         Item::Claim(claim) => {
             FromPeer::Claim { topic: wire::topic(claim.topic)?, ring_version: claim.ring_version }
         }
@@ -444,6 +455,7 @@ mod tests {
             FromPeer::Welcome(welcome),
             FromPeer::Rings(rings),
             FromPeer::Sees(vec![place()]),
+            FromPeer::PatternGateways(vec![Incarnation(1), Incarnation(u64::MAX)]),
             FromPeer::Claim { topic: "t".into(), ring_version: 4 },
             FromPeer::ClaimAll(5),
             FromPeer::Taken(6),

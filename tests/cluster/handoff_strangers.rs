@@ -132,7 +132,13 @@ async fn what_only_a_giver_may_say_is_nothing_when_others_say_it() {
     let piece = Piece {
         number: 1,
         topic: topic.clone(),
-        head: Some(Head { epoch: Epoch(5), offset: 1_000, opened_under: 99, renewed_from: None }),
+        head: Some(Head {
+            epoch: Epoch(5),
+            offset: 1_000,
+            opened_under: 99,
+            renewed_from: None,
+            matching: Vec::new(),
+        }),
         history: Vec::new(),
         keys: Vec::new(),
         windows: Vec::new(),

@@ -34,7 +34,7 @@ impl Everywhere {
         self.run(links, |inner, effects| {
             if inner.patterns.is_empty() {
                 // Nobody looked after the links while there was nothing to tell.
-                inner.patterns.settle(&links.reached(), effects);
+                inner.patterns.settle(&links.reached(), links.ring().version(), effects);
             }
             inner.patterns.join(pattern, listener, deadline, effects)
         })
@@ -89,14 +89,21 @@ impl Everywhere {
         self.run(links, |inner, effects| inner.patterns.lost(effects));
     }
 
+    /// A topic server has named the ring of this version.
+    pub(crate) fn heard_of_ring(&self, version: u64) {
+        self.0.lock().patterns.heard_of_ring(version);
+    }
+
     /// The links or the ring have changed.
     pub(crate) fn settle(&self, links: &Links) {
+        // First: an older ring beside newer links is put right by whoever changes them.
+        let ring = links.ring().version();
         let reached = links.reached();
         self.run(links, |inner, effects| {
             inner.queries.settle(&reached, effects);
             let Inner { patterns, holds, .. } = inner;
             let mut out = Vec::new();
-            for process in patterns.settle(&reached, effects) {
+            for process in patterns.settle(&reached, ring, effects) {
                 holds.end(process, |process| patterns.hears(process), Instant::now(), &mut out);
             }
             let mut touched = Touched::default();

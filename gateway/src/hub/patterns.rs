@@ -33,6 +33,10 @@ pub(crate) struct Patterns {
     told: BTreeMap<MemberId, Told>,
     /// The topic servers that a listener must be known to before it is live.
     members: Vec<MemberId>,
+    /// The ring that this gateway routes by, and the newest that any topic server has named: until it is this gateway's, too, it
+    /// does not know all to whom a listener must be known.
+    ring: u64,
+    heard_ring: u64,
     /// Grows with each change of any pattern.
     changes: u32,
 }
@@ -118,6 +122,11 @@ impl Patterns {
         self.forget_if_over(number);
     }
 
+    /// A topic server has named the ring of this version.
+    pub(crate) fn heard_of_ring(&mut self, version: u64) {
+        self.heard_ring = self.heard_ring.max(version);
+    }
+
     /// Whether this link was told of all patterns: what comes on another is of no use.
     pub(crate) fn is_told(&self, view: LinkView) -> bool {
         view.up.is_some() && self.told.get(&view.member).map(|told| told.link) == view.up
@@ -136,7 +145,13 @@ impl Patterns {
     /// The links or the ring have changed. A link that broke may have lost messages, and nobody can say which; one of a
     /// topic server that was not a member any more, and left in an orderly way, has lost none. Returns the processes that
     /// are heard no more.
-    pub(crate) fn settle(&mut self, reached: &[Reached], effects: &mut Vec<Effect>) -> Vec<Incarnation> {
+    pub(crate) fn settle(
+        &mut self,
+        reached: &[Reached],
+        ring: u64,
+        effects: &mut Vec<Effect>,
+    ) -> Vec<Incarnation> {
+        self.ring = ring;
         self.members = reached.iter().filter(|own| own.is_member).map(|own| own.view.member).collect();
         let mut ended = Vec::new();
         let mut is_lost = false;
@@ -260,6 +275,9 @@ impl Patterns {
 
     /// Whoever waits is live if every topic server has it.
     fn admit(&mut self, number: u32, effects: &mut Vec<Effect>) {
+        if self.ring < self.heard_ring {
+            return;
+        }
         let members = std::mem::take(&mut self.members);
         let told: Vec<_> = self.told.keys().copied().collect();
         if let Some(own) = self.of(number) {

@@ -25,6 +25,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 struct World {
     patterns: Patterns,
     reached: Vec<Reached>,
+    ring: u64,
     now: Instant,
     effects: Vec<Effect>,
 }
@@ -44,6 +45,7 @@ impl World {
         let mut world = Self {
             patterns: Patterns::default(),
             reached: (0..members).map(reached).collect(),
+            ring: 4,
             now: Instant::now(),
             effects: Vec::new(),
         };
@@ -52,7 +54,7 @@ impl World {
     }
 
     fn settle(&mut self) -> Vec<Incarnation> {
-        self.patterns.settle(&self.reached, &mut self.effects)
+        self.patterns.settle(&self.reached, self.ring, &mut self.effects)
     }
 
     fn up(&mut self, member: usize, link: Option<u64>) -> Vec<Incarnation> {
@@ -143,6 +145,19 @@ fn one_that_cannot_be_told_everywhere_fails_at_its_deadline() {
     world.patterns.tick(world.now + DEADLINE, &mut world.effects);
     assert_eq!(world.acts(), ["failed 1 OwnerUnreachable", "0@10 0=n* 0 #2", "0@10 all"]);
     assert!(world.patterns.is_empty());
+}
+
+#[test]
+fn nobody_is_live_while_a_topic_server_knows_a_newer_ring() {
+    let mut world = World::linked(1);
+    let number = world.join("n*", 1);
+    world.acts();
+    world.patterns.heard_of_ring(5);
+    world.stands(0, number, 1);
+    assert!(world.acts().is_empty(), "there may be others to tell");
+    world.ring = 5;
+    world.settle();
+    assert_eq!(world.acts(), ["joined 1"]);
 }
 
 #[test]

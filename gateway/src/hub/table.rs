@@ -366,6 +366,12 @@ impl Hub {
         });
     }
 
+    /// A topic server has named the ring of this version, which may be newer than this gateway's: call it before what came with
+    /// it is received.
+    pub(crate) fn heard_of_ring(&self, version: u64) {
+        self.everywhere.heard_of_ring(version);
+    }
+
     /// The links or the ring have changed: every topic goes where it belongs now.
     pub fn settle(&self) {
         self.everywhere.settle(&self.links);

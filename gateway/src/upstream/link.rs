@@ -153,6 +153,7 @@ async fn open(upstream: &Arc<Upstream>, shared: &Shared, number: u64) -> Result<
     };
     check(&welcome, upstream, shared)?;
     upstream.set_version(welcome.link_version);
+    shared.hub.heard_of_ring(batch.ring_version);
     let first = items.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
     Ok(Open { number, owner: welcome.incarnation, stream, first })
 }
@@ -213,6 +214,7 @@ async fn read(upstream: &Upstream, shared: &Shared, open: Open) -> String {
                 if batch.ring_version > newest {
                     // Our file may have been edited, too, and not been looked at yet (R1).
                     newest = batch.ring_version;
+                    shared.hub.heard_of_ring(newest);
                     if newest > shared.links.ring().version() {
                         shared.shutdown.request_reload();
                     }

@@ -18,7 +18,7 @@ use campanile_proto::link::{
     LIFE_CHECK, MESSAGE_BYTES, OPEN_TIMEOUT, PING_INTERVAL, SILENT_AFTER, endpoint, source_of,
 };
 use campanile_proto::message::Place;
-use campanile_proto::{Incarnation, ids};
+use campanile_proto::{Incarnation, LINK_VERSION, ids};
 use campanile_ring_config::{Offers, Ring};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_stream::Stream;
@@ -151,12 +151,13 @@ impl Said {
 async fn keep_one(place: Place, shared: Shared, stop: CancellationToken) {
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     let mut last_trouble = String::new();
+    let mut version = LINK_VERSION;
     while !stop.is_cancelled() {
         let number = shared.links.fetch_add(1, Ordering::Relaxed) + 1;
         let outbox = PeerOutbox::default();
         let opened = tokio::select! {
             () = stop.cancelled() => return,
-            opened = open(&place, number, &outbox, &shared) => opened,
+            opened = open(&place, number, &mut version, &outbox, &shared) => opened,
         };
         let trouble = match opened {
             Ok(Some((stream, incarnation, first))) => {
@@ -198,6 +199,7 @@ type Opened = (Streaming<PeerBatch>, Incarnation, Vec<FromPeer>);
 async fn open(
     place: &Place,
     number: u64,
+    version: &mut u32,
     outbox: &PeerOutbox,
     shared: &Shared,
 ) -> Result<Option<Opened>, String> {
@@ -211,10 +213,10 @@ async fn open(
     let mut client = HandoffClient::new(channel)
         .max_decoding_message_size(MESSAGE_BYTES)
         .max_encoding_message_size(MESSAGE_BYTES);
-    let hello = shared.handoff.hello(place, number);
-    let version = hello.ring_version;
+    let hello = PeerHello { link_version: *version, ..shared.handoff.hello(place, number) };
+    let ring_version = hello.ring_version;
     let batches = Asks {
-        first: Some(first(FromPeer::Hello(hello), version)),
+        first: Some(first(FromPeer::Hello(hello), ring_version)),
         outbox: outbox.clone(),
         ownership: Arc::clone(&shared.ownership),
     };
@@ -227,7 +229,13 @@ async fn open(
     let (stream, first) = match greeted {
         Ok(greeted) => greeted,
         Err(status) if status.code() == Code::AlreadyExists => return Ok(None),
-        Err(status) => return Err(format!("refused: {}", status.message())),
+        Err(status) => {
+            // Nobody knows whether because of the link version: next time the other one is said.
+            if status.code() == Code::FailedPrecondition {
+                *version = if *version == LINK_VERSION { LINK_VERSION - 1 } else { LINK_VERSION };
+            }
+            return Err(format!("refused: {}", status.message()));
+        }
     };
     let mut items = first.map(|batch| batch.items).unwrap_or_default().into_iter().map(decode_peer_item);
     let Some(Ok(FromPeer::Welcome(welcome))) = items.next() else {

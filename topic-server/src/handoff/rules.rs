@@ -224,7 +224,7 @@ impl Handoff {
                 pieces.into_iter().flatten().for_each(|piece| outbox.push(FromPeer::State(piece)));
             }
         }
-        let taker = Taker::new(hello.from.clone(), hello.link_number, outbox);
+        let taker = Taker::new(hello.from.clone(), hello.link_number, hello.link_version, outbox);
         inner.takers.insert(hello.incarnation, taker);
         self.work(&mut inner, now);
     }
@@ -282,6 +282,8 @@ impl Handoff {
                 up.has_answered(&topic);
                 self.table.excuse(&topic, place, now);
             }
+            // Before any answer of this giver: what it has not got of a topic may be published before they come.
+            FromPeer::PatternGateways(gateways) => self.table.expect_gateways(&gateways, now),
             FromPeer::AllGiven(version) => {
                 giver.has_heard_all();
                 self.ownership.learn([], [(place.clone(), version)], now);
@@ -475,6 +477,13 @@ impl Handoff {
             inner.told_rings = generation;
             let rings = self.ownership.offers();
             inner.each_outbox(|outbox| outbox.push(FromPeer::Rings(rings.clone())));
+        }
+        let gateways = self.table.pattern_gateways();
+        for taker in inner.takers.values_mut() {
+            if taker.told_gateways != gateways && taker.version > 1 {
+                taker.told_gateways.clone_from(&gateways);
+                taker.outbox.push(FromPeer::PatternGateways(gateways.clone()));
+            }
         }
         if inner.told_sees != sees {
             inner.told_sees = sees.clone();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use campanile_proto::handoff::{FromPeer, encode_peer_item};
+use campanile_proto::handoff::{FromPeer, PeerWelcome, encode_peer_item};
 use campanile_proto::handoff::{Handoff as Grpc, PeerBatch, PeerHello, decode_peer_item};
 use campanile_proto::{Incarnation, LINK_VERSION, ids};
 use parking_lot::Mutex;
@@ -145,7 +145,9 @@ impl Grpc for Service {
         self.check(&hello)?;
         let outbox = PeerOutbox::default();
         let registration = self.register(&hello, &outbox).await?;
-        outbox.push(FromPeer::Welcome(self.shared.handoff.welcome()));
+        // The version that both speak.
+        let link_version = LINK_VERSION.min(hello.link_version);
+        outbox.push(FromPeer::Welcome(PeerWelcome { link_version, ..self.shared.handoff.welcome() }));
         self.shared.handoff.accepted(&hello, outbox.clone(), Instant::now());
         tokio::spawn(link::read_taker(hello, stream, outbox.clone(), self.shared.clone(), registration));
         Ok(Response::new(Answers { outbox, shared: self.shared.clone() }))

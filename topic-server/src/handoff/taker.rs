@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use campanile_proto::Incarnation;
 use campanile_proto::handoff::FromPeer;
 use campanile_proto::message::Place;
 
@@ -25,12 +26,25 @@ pub(super) struct Taker {
     sees: Option<Vec<Place>>,
     /// The last version under which it was told that everything was given.
     pub(super) told_all_given: u64,
+    /// The link version that it speaks.
+    pub(super) version: u32,
+    /// The gateways with patterns, as it was told last.
+    pub(super) told_gateways: Vec<Incarnation>,
 }
 
 impl Taker {
-    pub(super) fn new(place: Place, number: u64, outbox: PeerOutbox) -> Self {
-        let claims = VecDeque::new();
-        Self { place, number, outbox, claims, wants_all: None, sees: None, told_all_given: 0 }
+    pub(super) fn new(place: Place, number: u64, version: u32, outbox: PeerOutbox) -> Self {
+        Self {
+            place,
+            number,
+            outbox,
+            claims: VecDeque::new(),
+            wants_all: None,
+            sees: None,
+            told_all_given: 0,
+            version,
+            told_gateways: Vec::new(),
+        }
     }
 
     /// What it says. `Taken` and `Disclaimed` are not for here.

@@ -14,7 +14,11 @@ use crate::gateways::outbox::Outbox;
 use crate::topics::entry::{Entry, Inner};
 use crate::topics::fanout;
 use crate::topics::reach::{Matching, Reach};
+use crate::topics::state::SETTLING_TIME;
 use crate::topics::table::Table;
+
+/// So many gateways may be on their way.
+const EXPECTED: usize = 1024;
 
 /// So many gateways that have not come in time are remembered: others are dead ones of long ago.
 const MISSED: usize = 1024;
@@ -73,6 +77,7 @@ impl Table {
 
     /// A gateway has told of all its patterns: topics that came here before meet it.
     pub(super) fn meet(&self, link: &Outbox, gateway: Incarnation, now: Instant) {
+        self.expected.lock().retain(|(own, _)| *own != gateway);
         let has_missed = {
             let mut missed = self.missed.lock();
             let before = missed.len();
@@ -91,6 +96,36 @@ impl Table {
             if inner.is_held() && inner.topic.reach().is_some_and(is_awaited) {
                 self.look_at_patterns(&entry, &mut inner, now);
             }
+        }
+    }
+
+    /// The gateways that have patterns here.
+    pub fn pattern_gateways(&self) -> Vec<Incarnation> {
+        self.patterns.gateways()
+    }
+
+    /// Another server has told which gateways have patterns there: those that have not told of any here are on their way.
+    pub fn expect_gateways(&self, gateways: &[Incarnation], now: Instant) {
+        let here = self.patterns.gateways();
+        let mut expected = self.expected.lock();
+        for gateway in gateways.iter().filter(|gateway| !here.contains(gateway)) {
+            if !expected.iter().any(|(own, _)| own == gateway) && expected.len() < EXPECTED {
+                expected.push((*gateway, now + SETTLING_TIME));
+            }
+        }
+    }
+
+    /// A topic begins here: gateways that are on their way may have patterns that match it.
+    pub(super) fn introduce_expected(&self, entry: &Arc<Entry>, inner: &mut Inner, now: Instant) {
+        let expected: Vec<_> = self.expected.lock().iter().map(|(gateway, _)| *gateway).collect();
+        if !expected.is_empty() {
+            // They have heard of it from nobody else.
+            let (epoch, offset) = (inner.topic.epoch(), inner.topic.offset());
+            let behind = Behind { incarnation: self.incarnation(), epoch, offset };
+            let introduced = expected.into_iter().map(|gateway| Introduced { gateway, behind });
+            inner.topic.reach_mut().introduce(introduced.collect());
+            inner.topic.settle(now + SETTLING_TIME);
+            self.introduced.lock().push(Arc::clone(entry));
         }
     }
 
@@ -129,6 +164,12 @@ impl Table {
 
     /// Gateways that have not come in time are on their way no more.
     pub(super) fn stop_awaiting(&self, now: Instant) {
+        let over = {
+            let mut expected = self.expected.lock();
+            let over: Vec<_> = expected.extract_if(.., |(_, until)| *until <= now).collect();
+            over
+        };
+        self.note_missed(over.into_iter().map(|(gateway, _)| gateway));
         let mut introduced = std::mem::take(&mut *self.introduced.lock());
         introduced.retain(|entry| {
             let mut inner = entry.inner.lock();

@@ -174,14 +174,14 @@ fn a_gateway_that_comes_later_gets_what_was_published_before_it_came() {
     assert_eq!(told(&new), [""; 0], "it has not told of all");
     world.to.patterns_told(&new, A, world.now);
     world.publish(&world.to, 5);
-    let expected = ["PatternStands", "match 2 [0] behind 1", "match 3 [0]", "match 4 [0]", "match 5 [0]"];
+    let expected = ["match 2 [0] behind 1", "match 3 [0]", "match 4 [0]", "PatternStands", "match 5 [0]"];
     assert_eq!(told(&new), expected);
 }
 
 #[test]
 fn a_gateway_that_comes_too_late_is_told_of_its_loss_and_one_that_missed_nothing_is_not() {
     for (published, expected) in
-        [(true, vec!["PatternStands", "PatternsLost"]), (false, vec!["PatternStands"])]
+        [(true, vec!["PatternsLost", "PatternStands"]), (false, vec!["PatternStands"])]
     {
         let world = Move::new();
         with_patterns(&world.from, A, &["n*"]);
@@ -196,6 +196,28 @@ fn a_gateway_that_comes_too_late_is_told_of_its_loss_and_one_that_missed_nothing
         world.to.patterns_told(&new, A, world.now + SETTLING_TIME);
         assert_eq!(told(&new), expected);
     }
+}
+
+/// Nobody else has the topic: it begins here, while a gateway that has patterns elsewhere is on its way.
+#[test]
+fn a_topic_that_begins_keeps_what_gateways_on_their_way_may_want() {
+    let (table, publisher, now) = (lone_table(), outbox(), Instant::now());
+    table.expect_gateways(&[A, B], now);
+    publish_to(&table, &publisher, "news", 1);
+    let one = outbox();
+    set(&table, &one, A, 4, "n*", 1);
+    table.patterns_told(&one, A, now);
+    publish_to(&table, &publisher, "news", 2);
+    assert_eq!(told(&one), ["match 1 [4] behind 0", "PatternStands", "match 2 [4]"]);
+    // Whoever comes too late is told, whatever it has missed.
+    table.sweep(now + SETTLING_TIME);
+    let two = outbox();
+    set(&table, &two, B, 0, "x*", 1);
+    table.patterns_told(&two, B, now + SETTLING_TIME);
+    assert_eq!(told(&two), ["PatternsLost", "PatternStands"]);
+    // Who is here is not expected, and what begins now is nothing that anybody missed.
+    table.expect_gateways(&[A], now + SETTLING_TIME);
+    assert!(table.expected.lock().is_empty());
 }
 
 #[test]

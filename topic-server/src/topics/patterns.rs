@@ -68,15 +68,34 @@ impl Patterns {
         }
         of_link.unanswered.push((pattern.number, pattern.change));
         if of_link.is_complete {
-            self.change(&mut inner, link);
+            self.change(&mut inner);
+            inner.answer(link);
         }
     }
 
-    /// A gateway has told of all that it had.
+    /// A gateway has told of all that it had. It is answered by [`Patterns::answer`], behind what it gets of before.
     pub(crate) fn complete(&self, link: &Outbox, gateway: Incarnation) {
         let mut inner = self.inner.write();
-        inner.of_link(link, gateway).is_complete = true;
-        self.change(&mut inner, link);
+        let of_link = inner.of_link(link, gateway);
+        if !of_link.is_complete {
+            of_link.is_complete = true;
+            self.change(&mut inner);
+        }
+    }
+
+    /// Says what stands.
+    pub(crate) fn answer(&self, link: &Outbox) {
+        self.inner.write().answer(link);
+    }
+
+    /// The gateways that have told of patterns.
+    pub(crate) fn gateways(&self) -> Vec<Incarnation> {
+        if self.version() == 0 {
+            return Vec::new();
+        }
+        let inner = self.inner.read();
+        let told = inner.links.iter().filter(|own| own.is_complete && !own.patterns.is_empty());
+        told.map(|own| own.gateway).collect()
     }
 
     /// A link is over.
@@ -85,20 +104,14 @@ impl Patterns {
         let before = inner.links.len();
         inner.links.retain(|own| own.link != *link);
         if inner.links.len() < before {
-            self.change(&mut inner, link);
+            self.change(&mut inner);
         }
     }
 
-    /// What stands now, and then the answers.
-    fn change(&self, inner: &mut Inner, link: &Outbox) {
+    fn change(&self, inner: &mut Inner) {
         inner.changes += 1;
         let is_empty = inner.links.iter().all(|own| own.patterns.is_empty());
         self.version.store(if is_empty { 0 } else { inner.changes }, Ordering::Release);
-        if let Some(own) = inner.links.iter_mut().find(|own| own.link == *link) {
-            for (number, change) in own.unanswered.drain(..) {
-                link.push(FromTopicServer::PatternStands { number, change });
-            }
-        }
     }
 
     /// Who has patterns that match a topic, and the state of which that is true.
@@ -130,6 +143,14 @@ impl Patterns {
 }
 
 impl Inner {
+    fn answer(&mut self, link: &Outbox) {
+        if let Some(own) = self.links.iter_mut().find(|own| own.link == *link) {
+            for (number, change) in own.unanswered.drain(..) {
+                link.push(FromTopicServer::PatternStands { number, change });
+            }
+        }
+    }
+
     fn of_link(&mut self, link: &Outbox, gateway: Incarnation) -> &mut OfLink {
         let index = self.links.iter().position(|own| own.link == *link).unwrap_or_else(|| {
             self.links.push(OfLink {
@@ -161,6 +182,7 @@ mod tests {
         patterns.set(&link, A, &pattern(2, b"n*", 3));
         assert!(drain(&link).is_empty() && patterns.matching(b"news.it").1.is_empty());
         patterns.complete(&link, A);
+        patterns.answer(&link);
         let stands = |number| FromTopicServer::PatternStands { number, change: 7 };
         assert_eq!(drain(&link), [stands(1), stands(2)]);
         let (seen, matching) = patterns.matching(b"news.it");
@@ -179,11 +201,13 @@ mod tests {
         for told in [pattern(1, b"a", 1), pattern(1, b"a", 2), pattern(2, b"b", 1)] {
             patterns.set(&link, A, &told);
             patterns.complete(&link, A);
+            patterns.answer(&link);
             assert!(!seen.contains(&patterns.version()));
             seen.push(patterns.version());
         }
         patterns.set(&other, B, &pattern(1, b"a", 1));
         patterns.complete(&other, B);
+        patterns.answer(&other);
         assert_eq!(patterns.all().len(), 2, "each once");
         patterns.remove(&link);
         assert_eq!(patterns.matching(b"a").1.len(), 1);
@@ -198,6 +222,7 @@ mod tests {
         let (patterns, link) = (Patterns::default(), outbox());
         patterns.set(&link, A, &pattern(1, b"*", 1));
         patterns.complete(&link, A);
+        patterns.answer(&link);
         for (topic, is_seen) in [(&b"a"[..], true), (b"\xffa", false), (b"\xfe\xffa", true)] {
             assert_eq!(!patterns.matching(topic).1.is_empty(), is_seen, "{topic:?}");
         }

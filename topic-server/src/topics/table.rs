@@ -56,6 +56,8 @@ pub struct Table {
     pub(super) patterns: Patterns,
     /// Topics that came here while gateways' patterns matched them.
     pub(super) introduced: Mutex<Vec<Arc<Entry>>>,
+    /// Gateways that have patterns elsewhere and have not told of them here, each with the time until which they are awaited.
+    pub(super) expected: Mutex<Vec<(Incarnation, Instant)>>,
     /// Gateways that did not come for what such topics had for them.
     pub(super) missed: Mutex<Vec<Incarnation>>,
     /// Topics that somebody waits for; each stands here once at most.
@@ -113,6 +115,7 @@ impl Table {
             counted: Mutex::default(),
             patterns: Patterns::default(),
             introduced: Mutex::default(),
+            expected: Mutex::default(),
             missed: Mutex::default(),
             waited: Mutex::default(),
             news: AtomicBool::new(false),
@@ -226,7 +229,9 @@ impl Table {
     /// A gateway has told of all its patterns: it gets what it may have missed of topics that came here before it.
     pub fn patterns_told(&self, link: &Outbox, gateway: Incarnation, now: Instant) {
         self.patterns.complete(link, gateway);
+        // Before it is answered: who waits for the answer gets nothing of before.
         self.meet(link, gateway, now);
+        self.patterns.answer(link);
     }
 
     /// A link's patterns end with it.
@@ -527,6 +532,7 @@ impl Table {
             self.metrics.handoffs_forced.inc();
         }
         inner.topic = Topic::new(random_epoch(), self.ownership.ring_version(), now);
+        self.introduce_expected(entry, inner, now);
         self.serve(entry, inner, now);
     }
 
