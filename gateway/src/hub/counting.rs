@@ -109,7 +109,7 @@ impl Counting {
 
 impl Told {
     /// It leaves the queue: listeners, and the change.
-    pub(crate) fn leave(&self) -> (u32, u32) {
+    pub fn leave(&self) -> (u32, u32) {
         // Before it is read: what changes now is queued anew.
         self.is_queued.store(false, Ordering::Release);
         let newest = self.newest.load(Ordering::Acquire);

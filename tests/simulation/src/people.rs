@@ -348,8 +348,15 @@ impl World {
                 self.say(|| format!("client {client}: attempt {} is answered {result:?}", token.attempt));
                 self.mix(token.attempt as u64 ^ 5 << 40);
             }
-            // No topic here lets go of messages.
-            Item::Frame(_) | Item::Droppable { .. } | Item::Dropped { .. } => {}
+            // No topic here lets go of messages, and nobody has patterns or asks.
+            Item::Frame(_)
+            | Item::Turn(_)
+            | Item::PatternJoined { .. }
+            | Item::PatternLost { .. }
+            | Item::Left { .. }
+            | Item::Told { .. }
+            | Item::Droppable { .. }
+            | Item::Dropped { .. } => {}
         }
     }
 

@@ -12,6 +12,8 @@ use crate::topics::testing::{
 mod failures;
 #[path = "rules_order_tests.rs"]
 mod order;
+#[path = "rules_patterns_tests.rs"]
+mod patterns;
 #[path = "rules_pump.rs"]
 mod pump;
 

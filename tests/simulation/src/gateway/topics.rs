@@ -177,7 +177,13 @@ impl Gateway {
                 });
             }
             FromTopicServer::Ping(id) => self.routes.upstreams[upstream].own(FromGateway::Pong(id)),
-            FromTopicServer::Welcome(_)
+            // Nobody here has patterns or asks.
+            FromTopicServer::PatternStands { .. }
+            | FromTopicServer::Match(_)
+            | FromTopicServer::PatternsMoved { .. }
+            | FromTopicServer::PatternsLost
+            | FromTopicServer::QueryAnswer(_)
+            | FromTopicServer::Welcome(_)
             | FromTopicServer::Draining
             | FromTopicServer::Rings(_)
             | FromTopicServer::Pong(_) => {}
