@@ -49,6 +49,11 @@ function shown(step, values) {
     isClientId(step) && /^:\d+\r\n$/.test(text(bytes)) ? ":ID\r\n" : normal(step, bytes),
   );
   if (step.pushesLast) return [...all.filter((text) => text[0] !== ">"), ...all.filter((text) => text[0] === ">")];
+  if (step.perChannel) {
+    const channel = (bytes) => [value(bytes)].flat().at(-2) ?? "";
+    const order = values.map((bytes, index) => [String(channel(bytes)), index]);
+    return order.sort(([one], [other]) => (one < other ? -1 : one > other ? 1 : 0)).map(([, index]) => all[index]);
+  }
   if (!step.unordered) return all;
   // Names in any order, each with its kind; the counts, which fall, in theirs.
   const parsed = values.map(value);

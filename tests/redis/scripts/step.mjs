@@ -9,6 +9,7 @@
 //   partial    what is written is no whole command yet: nothing is compared before the next step
 //   unordered  Redis has no order of its own for the names in the answer, so they are sorted
 //   pushesLast why: replies and pushes keep their order, each among themselves
+//   perChannel why: messages keep their order in each channel, and channels have none among them
 //   settles    asked again until the answer is the expected one: what it asks for is done after a connection's end
 //   about      a name in NORMAL of compare.mjs: what of the answer is compared
 //   differs    {why, campanile}: what Campanile answers instead, as bytes; every use is a difference that somebody may meet
