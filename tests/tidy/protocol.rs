@@ -7,6 +7,7 @@ use campanile_gateway::hub::reason::{Published, Reason};
 use super::page::{cells, compare, read, section, table};
 
 const PROTOCOL: &str = "docs/protocol.md";
+const REDIS: &str = "docs/redis.md";
 
 #[test]
 fn every_ending_is_in_its_table() {
@@ -20,6 +21,15 @@ fn every_ending_is_in_its_table() {
         ]
     });
     compare(PROTOCOL, "## Endings", &rows);
+}
+
+#[test]
+fn every_ending_of_a_redis_connection_is_in_its_table() {
+    let rows = Ending::REDIS.map(|ending| {
+        let come_back = if ending.come_back() { "yes" } else { "no" };
+        vec![format!("`{}`", ending.word()), come_back.to_owned()]
+    });
+    compare(REDIS, "## Endings", &rows);
 }
 
 #[test]

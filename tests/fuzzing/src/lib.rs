@@ -2,7 +2,7 @@
 //! again as the same value, nothing grows beyond a bound, and whatever is refused is refused with a reason.
 //!
 //! [`target`] lists the decoders. `frames` are those of a Phoenix client, `session` runs whole frames through the rules
-//! of a session, `websocket` is the layer below; `link` is what the two tiers say to each other and `handoff` what topic
+//! of a session, `websocket` is the layer below; `redis` is what Redis clients send, run by the rules of their connections; `link` is what the two tiers say to each other and `handoff` what topic
 //! servers say among themselves, `offers` the rings in it, and `topic_server` runs both; `ring_file`, `config_file` and `options` are what people
 //! write. `input` cuts bytes into what a target wants of them.
 //!
@@ -17,6 +17,8 @@ mod frames;
 mod session;
 
 mod websocket;
+
+mod redis;
 
 mod link;
 

@@ -224,7 +224,13 @@ fn from_peer() -> Vec<FromPeer> {
     let piece = Piece {
         number: 1,
         topic: topic(),
-        head: Some(Head { epoch: Epoch(5), offset: 42, opened_under: 2, renewed_from: Some(Epoch(4)), matching: Vec::new() }),
+        head: Some(Head {
+            epoch: Epoch(5),
+            offset: 42,
+            opened_under: 2,
+            renewed_from: Some(Epoch(4)),
+            matching: Vec::new(),
+        }),
         history: vec![Past { message: message(), age_ms: 12 }],
         keys: vec![KnownKey { key: Bytes::from_static(b"key"), offset: 42, body: 1 << 100, left_ms: 90 }],
         windows: vec![SentWindow {

@@ -1,0 +1,2 @@
+#![no_main]
+campanile_fuzz::target!(redis);
