@@ -1,4 +1,4 @@
-// Real clients, unchanged: subscribe, publish, pattern, sharded, bytes; and all of it again after a gateway's crash.
+// Real clients, unchanged: subscribe, publish, pattern, sharded, bytes; and all of it again after what they speak to has ended.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -9,6 +9,20 @@ import { Raw } from "./resp.mjs";
 import { SERVERS } from "./servers.mjs";
 
 const every = String.fromCharCode(...Array.from({ length: 256 }, (_, byte) => byte));
+
+/** What can end under a client: what it is, how it ends and comes back, and where alone it is there. */
+const ENDINGS = [
+  ["a crash", again("kill", (server) => server.process(0))],
+  ["a gateway's orderly end", again("stop", (server) => server.process(0)), "campanile"],
+  ["the crash of an owner", again("kill", (server) => server.cluster.topicServers.get("ts-a")), "campanile"],
+];
+
+function again(end, which) {
+  return async (server) => {
+    await which(server)[end]();
+    await which(server).start();
+  };
+}
 
 for (const { name, start } of SERVERS) {
   describe(name, () => {
@@ -73,42 +87,44 @@ for (const { name, start } of SERVERS) {
       });
     }
 
-    test("after a crash", { timeout: 120_000 }, async (t) => {
-      const subscribed = await Promise.all(
-        CLIENTS.map(async (kind, number) => {
-          const client = await open(kind, 0);
-          await client.subscribe(`crash-${number}.a`);
-          await client.psubscribe(`crash-${number}.*`);
-          await client.ssubscribe(`crash-${number}.b`);
-          return client;
-        }),
-      );
-      const dying = server.process(0);
-      await dying.kill();
-      await dying.start();
-      const publisher = await Raw.connect(server.address(1));
-      for (const [number, kind] of CLIENTS.entries()) {
-        await t.test(`${kind.name} subscribes again by itself`, async () => {
-          const client = subscribed[number];
-          const [channel, pattern] = [`crash-${number}.a`, `crash-${number}.*`];
-          const counts = async () => [
-            await publisher.ask(["PUBLISH", channel, "is anybody there?"]),
-            await publisher.ask(["SPUBLISH", `crash-${number}.b`, "is anybody there?"]),
-          ];
-          await eventually(`${client.name} is back`, async () => String(await counts()) === "2,1", 30_000);
-          assert.equal(await publisher.ask(["PUBLISH", channel, "again"]), 2);
-          assert.equal(await publisher.ask(["SPUBLISH", `crash-${number}.b`, "again"]), 1);
-          const again = () => client.received.filter(([, , payload]) => payload === "again");
-          await eventually(`${client.name}: messages`, () => again().length >= 3);
-          assert.deepEqual(again().sort(), [
-            ["message", channel, "again"],
-            ["pmessage", channel, "again", pattern],
-            ["smessage", `crash-${number}.b`, "again"],
-          ]);
-          assert.equal(await client.publish(channel, "and back"), 2);
-        });
-      }
-      publisher.close();
-    });
+    for (const [number, [how, end]] of ENDINGS.filter(([, , only]) => !only || only === name).entries()) {
+      test(`after ${how}`, { timeout: 120_000 }, async (t) => {
+        const topic = (kind, which) => `end-${number}-${kind}.${which}`;
+        const subscribed = await Promise.all(
+          CLIENTS.map(async (kind, index) => {
+            const client = await open(kind, 0);
+            await client.subscribe(topic(index, "a"));
+            await client.psubscribe(topic(index, "*"));
+            await client.ssubscribe(topic(index, "b"));
+            return client;
+          }),
+        );
+        await end(server);
+        const publisher = await Raw.connect(server.address(1));
+        for (const [index, kind] of CLIENTS.entries()) {
+          await t.test(`${kind.name} subscribes again by itself`, async () => {
+            const client = subscribed[index];
+            const counts = async () => [
+              await publisher.ask(["PUBLISH", topic(index, "a"), "is anybody there?"]),
+              await publisher.ask(["SPUBLISH", topic(index, "b"), "is anybody there?"]),
+            ];
+            await eventually(`${client.name} is back`, async () => String(await counts()) === "2,1", 30_000);
+            assert.equal(await publisher.ask(["PUBLISH", topic(index, "a"), "again"]), 2);
+            assert.equal(await publisher.ask(["SPUBLISH", topic(index, "b"), "again"]), 1);
+            const again = () => client.received.filter(([, , payload]) => payload === "again");
+            await eventually(`${client.name}: messages`, () => again().length >= 3);
+            assert.deepEqual(again().sort(), [
+              ["message", topic(index, "a"), "again"],
+              ["pmessage", topic(index, "a"), "again", topic(index, "*")],
+              ["smessage", topic(index, "b"), "again"],
+            ]);
+            assert.equal(await client.publish(topic(index, "a"), "and back"), 2);
+          });
+        }
+        publisher.close();
+        clients = clients.filter((client) => !subscribed.includes(client));
+        await Promise.all(subscribed.map((client) => client.close()));
+      });
+    }
   });
 }
