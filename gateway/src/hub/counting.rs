@@ -78,20 +78,19 @@ impl Counting {
         self.confirmed = change;
     }
 
-    /// The last change, if the owner has not confirmed it.
-    pub(crate) fn unconfirmed(&self) -> Option<u32> {
-        (!self.covers(self.change)).then_some(self.change)
+    /// The last change.
+    pub(crate) fn change(&self) -> u32 {
+        self.change
     }
 
     /// Those who count no more, or whose time is up.
-    pub(crate) fn take_left(&mut self, now: Option<Instant>) -> Vec<Leaving> {
+    pub(crate) fn take_left(&mut self, now: Instant) -> Vec<Leaving> {
         if self.leaving.is_empty() {
             return Vec::new();
         }
         let leaving = std::mem::take(&mut self.leaving);
-        let is_over = |own: &Leaving| now.is_some_and(|now| own.deadline <= now);
         let (left, waiting): (Vec<_>, Vec<_>) =
-            leaving.into_iter().partition(|(change, own)| self.covers(*change) || is_over(own));
+            leaving.into_iter().partition(|(change, own)| self.covers(*change) || own.deadline <= now);
         self.leaving = waiting;
         left.into_iter().map(|(_, leaving)| leaving).collect()
     }

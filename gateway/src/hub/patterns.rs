@@ -53,7 +53,8 @@ struct OfPattern {
     pattern: Bytes,
     live: Vec<Listener>,
     joins: Vec<Join>,
-    leaving: Vec<(u32, Leaving)>,
+    /// Those who count no more, and stay until every topic server knows: what counts them may be on its way here.
+    leaving: Vec<(u32, Leaving, Listener)>,
     /// Its own last change.
     change: u32,
     /// By topic server: the last change that stands there, on the link that is up.
@@ -97,13 +98,23 @@ impl Patterns {
         let Some(own) = self.of(number) else {
             return told.into_iter().for_each(|told| effects.push(left(told)));
         };
-        let before = own.listeners();
-        own.live.retain(|listener| listener.id != id);
+        let live = own.live.iter().position(|listener| listener.id == id);
+        let live = live.map(|index| own.live.remove(index));
+        let before = own.joins.len();
         own.joins.retain(|join| join.listener.id != id);
-        if own.listeners() == before {
+        if live.is_none() && own.joins.len() == before {
+            // It is leaving already, or was never there.
+            if told.is_none() {
+                own.leaving.retain(|(_, leaving, _)| leaving.id != id);
+                self.forget_if_over(number);
+            }
             return told.into_iter().for_each(|told| effects.push(left(told)));
         }
-        own.leaving.extend(told.map(|told| (change, told)));
+        match (told, live) {
+            (Some(told), Some(live)) => own.leaving.push((change, told, live)),
+            (Some(told), None) => effects.push(left(told)),
+            (None, _) => {}
+        }
         self.changed(number, change, effects);
         self.tell_left(number, None, effects);
         self.forget_if_over(number);
@@ -216,7 +227,8 @@ impl Patterns {
     /// Everybody who gets a message that matches these patterns, in their order.
     pub(crate) fn listeners<'a>(&'a self, numbers: &'a [u32]) -> impl Iterator<Item = &'a Listener> + Clone {
         let of = |number: &u32| self.patterns.get(*number as usize).and_then(Option::as_ref);
-        numbers.iter().filter_map(of).flat_map(|own| &own.live)
+        let leaving = |own: &'a OfPattern| own.leaving.iter().map(|(_, _, listener)| listener);
+        numbers.iter().filter_map(of).flat_map(move |own| own.live.iter().chain(leaving(own)))
     }
 
     fn of(&mut self, number: u32) -> Option<&mut OfPattern> {
@@ -300,12 +312,12 @@ impl Patterns {
     fn tell_left(&mut self, number: u32, now: Option<Instant>, effects: &mut Vec<Effect>) {
         let told: Vec<_> = self.told.keys().copied().collect();
         let Some(own) = self.of(number) else { return };
-        for (change, leaving) in std::mem::take(&mut own.leaving) {
+        for (change, leaving, listener) in std::mem::take(&mut own.leaving) {
             let is_late = now.is_some_and(|now| leaving.deadline <= now);
             if is_late || told.iter().all(|member| own.stands_at(*member, change)) {
                 effects.push(left(leaving));
             } else {
-                own.leaving.push((change, leaving));
+                own.leaving.push((change, leaving, listener));
             }
         }
     }

@@ -221,9 +221,13 @@ fn who_leaves_counts_no_more_and_is_told_when_all_know() {
     world.leave(number, 1, true);
     assert_eq!(world.acts(), ["0@10 0=a* 1 #3", "0@10 all", "1@11 0=a* 1 #3", "1@11 all"]);
     world.stands(0, number, 3);
-    assert!(world.acts().is_empty());
+    assert!(
+        world.acts().is_empty() && world.patterns.listeners(&[number]).count() == 2,
+        "it stays until then"
+    );
     world.stands(1, number, 3);
     assert_eq!(world.acts(), ["left 1"]);
+    assert_eq!(world.patterns.listeners(&[number]).count(), 1);
     world.leave(number, 2, false);
     assert_eq!(world.acts(), ["0@10 0=a* 0 #4", "0@10 all", "1@11 0=a* 0 #4", "1@11 all"]);
     assert!(world.patterns.is_empty());

@@ -156,33 +156,28 @@ impl Topic {
     /// The same for one that counts and is told when it counts no more, by the deadline at the latest.
     pub fn leave_told(&mut self, listener: Leaving, now: Instant, effects: &mut Vec<Effect>) {
         let Leaving { id, client, channel, deadline } = listener;
-        self.leave(id, now, effects);
-        let change = self.counting.as_ref().and_then(|counting| counting.unconfirmed());
-        match change.filter(|_| self.subscription.is_some()) {
-            Some(change) => {
-                let leaving = Leaving { id, client, channel, deadline };
-                if let Some(counting) = &mut self.counting {
-                    counting.leaving.push((change, leaving));
-                }
-                self.wake_by(deadline, effects);
-            }
-            None => effects.push(Effect::Tell(client, Item::Left { channel })),
+        let is_told = self.is_confirmed() && self.binding.link().is_some();
+        let live = self.listeners.iter_mut().find(|listener| listener.id == id && listener.counts);
+        let (Some(live), true) = (live, is_told) else {
+            self.leave(id, now, effects);
+            return effects.push(Effect::Tell(client, Item::Left { channel }));
+        };
+        // It stays until then: what counts it may be on its way here.
+        live.counts = false;
+        self.uncount(1, effects);
+        if let Some(counting) = &mut self.counting {
+            let leaving = Leaving { id, client, channel, deadline };
+            counting.leaving.push((counting.change(), leaving));
         }
+        self.wake_by(deadline, effects);
     }
 
     /// Tells those who have left that they count no more, as far as the owner has confirmed it or their time is up.
-    fn tell_left(&mut self, now: Option<Instant>, effects: &mut Vec<Effect>) {
-        if let Some(counting) = &mut self.counting {
-            for leaving in counting.take_left(now) {
-                effects.push(Effect::Tell(leaving.client, Item::Left { channel: leaving.channel }));
-            }
-        }
-    }
-
-    /// Nobody counts any more.
-    fn tell_all_left(&mut self, effects: &mut Vec<Effect>) {
-        for (_, leaving) in self.counting.iter_mut().flat_map(|counting| counting.leaving.drain(..)) {
-            effects.push(Effect::Tell(leaving.client, Item::Left { channel: leaving.channel }));
+    fn tell_left(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let left = self.counting.as_mut().map(|counting| counting.take_left(now)).unwrap_or_default();
+        for Leaving { id, client, channel, .. } in left {
+            self.leave(id, now, effects);
+            effects.push(Effect::Tell(client, Item::Left { channel }));
         }
     }
 
@@ -246,6 +241,7 @@ impl Topic {
         epoch: Epoch,
         offset: u64,
         link: LinkView,
+        now: Instant,
         effects: &mut Vec<Effect>,
     ) {
         if !self.is_current(number, link) {
@@ -255,7 +251,7 @@ impl Topic {
         if let Some(counting) = &mut self.counting {
             counting.subscribed();
         }
-        self.tell_left(None, effects);
+        self.tell_left(now, effects);
         self.successor = None;
         self.catch_up.restart();
         match self.position {
@@ -289,14 +285,21 @@ impl Topic {
     }
 
     /// The owner counts what it was told with this change.
-    pub fn counted(&mut self, number: Subscription, change: u32, link: LinkView, effects: &mut Vec<Effect>) {
+    pub fn counted(
+        &mut self,
+        number: Subscription,
+        change: u32,
+        link: LinkView,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
         if !self.is_current(number, link) {
             return effects.push(Effect::Count(Counted::Stale));
         }
         if let Some(counting) = &mut self.counting {
             counting.counted(change);
         }
-        self.tell_left(None, effects);
+        self.tell_left(now, effects);
         if self.is_confirmed() {
             self.admit(effects);
             self.advance(effects);
@@ -474,7 +477,6 @@ impl Topic {
         }
         if !self.is_wanted() && self.keep_until <= now {
             self.unsubscribe(routes, effects);
-            self.tell_all_left(effects);
             if self.publishes.is_empty() {
                 return Life::Over;
             }
@@ -562,7 +564,7 @@ impl Topic {
         });
         counted += self.catch_up.expire(now, effects);
         self.uncount(counted, effects);
-        self.tell_left(Some(now), effects);
+        self.tell_left(now, effects);
         while let Some(pending) = self.publishes.take_expired(now) {
             let reason = pending.give_up();
             effects.push(Effect::Answer(pending, Err(reason)));

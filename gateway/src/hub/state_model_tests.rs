@@ -651,7 +651,9 @@ impl Model {
             };
             match said {
                 Said::Subscribed(number, epoch, offset) => {
-                    self.run(|topic, _, _, effects| topic.subscribed(number, epoch, offset, view, effects));
+                    self.run(|topic, now, _, effects| {
+                        topic.subscribed(number, epoch, offset, view, now, effects);
+                    });
                 }
                 Said::SubscribeRefused(number, reason) => {
                     self.run(|topic, now, map, effects| {

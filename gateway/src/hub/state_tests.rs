@@ -229,7 +229,7 @@ impl World {
 
     fn subscribed(&mut self, generation: u32, epoch: Epoch, offset: u64) {
         let view = self.view();
-        self.topic.subscribed(number(generation), epoch, offset, view, &mut self.effects);
+        self.topic.subscribed(number(generation), epoch, offset, view, self.now, &mut self.effects);
     }
 
     fn refused(&mut self, generation: u32, reason: Refusal) {

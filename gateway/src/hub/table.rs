@@ -307,12 +307,12 @@ impl Hub {
             }
             FromTopicServer::Subscribed { subscription, epoch, offset } => {
                 self.at_subscription(subscription, |topic, effects| {
-                    topic.subscribed(subscription, epoch, offset, link, effects);
+                    topic.subscribed(subscription, epoch, offset, link, now, effects);
                 });
             }
             FromTopicServer::Counted { subscription, change } => {
                 self.at_subscription(subscription, |topic, effects| {
-                    topic.counted(subscription, change, link, effects);
+                    topic.counted(subscription, change, link, now, effects);
                 });
             }
             FromTopicServer::SubscribeRefused { subscription, reason } => {

@@ -81,7 +81,10 @@ impl Requests {
                 self.has_patterns = true;
                 self.table.set_pattern(&self.outbox, self.gateway, &pattern);
             }
-            FromGateway::AllPatterns => self.table.patterns_told(&self.outbox, self.gateway, now),
+            FromGateway::AllPatterns => {
+                self.has_patterns = true;
+                self.table.patterns_told(&self.outbox, self.gateway, now);
+            }
             FromGateway::Query(id, query) => self.table.query(&self.outbox, id, query),
             FromGateway::Unsubscribe { subscription } => {
                 if let Some(entry) = self.subscriptions.remove(subscription) {

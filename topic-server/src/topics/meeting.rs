@@ -36,12 +36,19 @@ impl Table {
     fn find_matching(&self, entry: &Entry, inner: &mut Inner, now: Instant) {
         let (seen, matches) = self.patterns.matching(&entry.name);
         inner.topic.reach_mut().set_matches(seen, matches.clone());
-        for matching in &matches {
-            let mut introduced = inner.topic.reach_mut().introduced().iter();
-            let own = introduced.find(|introduced| introduced.gateway == matching.gateway).copied();
-            if let Some(introduced) = own.filter(|own| own.behind.offset < inner.topic.offset()) {
-                inner.topic.reach_mut().take_introduction(matching.gateway);
-                self.give_what_came_before(entry, inner, matching, introduced.behind, now);
+        for Introduced { gateway, behind } in inner.topic.reach_mut().introduced().to_vec() {
+            let Some(is_met) = self.patterns.is_met(gateway) else { continue };
+            let matching = matches.iter().find(|matching| matching.gateway == gateway);
+            let has_more = behind.offset < inner.topic.offset();
+            match matching {
+                // Its first message from here is still to come.
+                Some(_) if !has_more => {}
+                Some(matching) if !is_met => {
+                    inner.topic.reach_mut().take_introduction(gateway);
+                    self.give_what_came_before(entry, inner, matching, behind, now);
+                }
+                // It came, and wants nothing of before.
+                _ => _ = inner.topic.reach_mut().take_introduction(gateway),
             }
         }
     }
@@ -106,9 +113,8 @@ impl Table {
 
     /// Another server has told which gateways have patterns there: those that have not told of any here are on their way.
     pub fn expect_gateways(&self, gateways: &[Incarnation], now: Instant) {
-        let here = self.patterns.gateways();
         let mut expected = self.expected.lock();
-        for gateway in gateways.iter().filter(|gateway| !here.contains(gateway)) {
+        for gateway in gateways.iter().filter(|gateway| self.patterns.is_met(**gateway).is_none()) {
             if !expected.iter().any(|(own, _)| own == gateway) && expected.len() < EXPECTED {
                 expected.push((*gateway, now + SETTLING_TIME));
             }

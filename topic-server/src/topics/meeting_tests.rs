@@ -198,6 +198,30 @@ fn a_gateway_that_comes_too_late_is_told_of_its_loss_and_one_that_missed_nothing
     }
 }
 
+/// Who had no pattern for a moment gets nothing of that moment, however young the topic is here.
+#[test]
+fn a_pattern_that_comes_anew_gets_nothing_of_before() {
+    let (table, publisher, now) = (lone_table(), outbox(), Instant::now());
+    let link = with_patterns(&table, A, &["x"]);
+    set(&table, &link, A, 0, "x", 0);
+    table.expect_gateways(&[A], now);
+    publish_to(&table, &publisher, "news", 1);
+    set(&table, &link, A, 0, "*", 1);
+    table.patterns_told(&link, A, now);
+    publish_to(&table, &publisher, "news", 2);
+    assert_eq!(told(&link), ["PatternStands", "PatternStands", "match 2 [0]"]);
+    // The same where it was on its way, came, and had none that matched.
+    let (table, link) = (lone_table(), outbox());
+    table.expect_gateways(&[A], now);
+    publish_to(&table, &publisher, "news", 1);
+    set(&table, &link, A, 0, "x", 1);
+    table.patterns_told(&link, A, now);
+    set(&table, &link, A, 1, "n*", 1);
+    table.patterns_told(&link, A, now);
+    publish_to(&table, &publisher, "news", 2);
+    assert_eq!(told(&link), ["PatternStands", "PatternStands", "match 2 [1]"]);
+}
+
 /// Nobody else has the topic: it begins here, while a gateway that has patterns elsewhere is on its way.
 #[test]
 fn a_topic_that_begins_keeps_what_gateways_on_their_way_may_want() {

@@ -37,6 +37,8 @@ struct OfLink {
     patterns: BTreeMap<u32, Told>,
     /// The gateway has told of all; before, none of them counts, so that it gets each message for all that match.
     is_complete: bool,
+    /// It has got what was published here before that.
+    is_met: bool,
     /// Answers that wait for that.
     unanswered: Vec<(u32, u32)>,
 }
@@ -73,19 +75,32 @@ impl Patterns {
         }
     }
 
-    /// A gateway has told of all that it had. It is answered by [`Patterns::answer`], behind what it gets of before.
-    pub(crate) fn complete(&self, link: &Outbox, gateway: Incarnation) {
+    /// A gateway has told of all that it had. Whether that is new on this link: then it is answered by
+    /// [`Patterns::has_met`], behind what it gets of before.
+    pub(crate) fn complete(&self, link: &Outbox, gateway: Incarnation) -> bool {
         let mut inner = self.inner.write();
         let of_link = inner.of_link(link, gateway);
-        if !of_link.is_complete {
-            of_link.is_complete = true;
+        let is_new = !std::mem::replace(&mut of_link.is_complete, true);
+        if is_new {
             self.change(&mut inner);
         }
+        is_new
     }
 
-    /// Says what stands.
-    pub(crate) fn answer(&self, link: &Outbox) {
-        self.inner.write().answer(link);
+    /// A gateway has got what was published before it came: from here on it gets what is published, and no more.
+    pub(crate) fn has_met(&self, link: &Outbox) {
+        let mut inner = self.inner.write();
+        if let Some(own) = inner.links.iter_mut().find(|own| own.link == *link) {
+            own.is_met = true;
+        }
+        inner.answer(link);
+    }
+
+    /// Whether a gateway has told of all that it had, and if so, whether it has got what was published before.
+    pub(crate) fn is_met(&self, gateway: Incarnation) -> Option<bool> {
+        let inner = self.inner.read();
+        let own = inner.links.iter().find(|own| own.gateway == gateway && own.is_complete);
+        own.map(|own| own.is_met)
     }
 
     /// The gateways that have told of patterns.
@@ -158,6 +173,7 @@ impl Inner {
                 gateway,
                 patterns: BTreeMap::new(),
                 is_complete: false,
+                is_met: false,
                 unanswered: Vec::new(),
             });
             self.links.len() - 1
@@ -182,7 +198,7 @@ mod tests {
         patterns.set(&link, A, &pattern(2, b"n*", 3));
         assert!(drain(&link).is_empty() && patterns.matching(b"news.it").1.is_empty());
         patterns.complete(&link, A);
-        patterns.answer(&link);
+        patterns.has_met(&link);
         let stands = |number| FromTopicServer::PatternStands { number, change: 7 };
         assert_eq!(drain(&link), [stands(1), stands(2)]);
         let (seen, matching) = patterns.matching(b"news.it");
@@ -201,13 +217,13 @@ mod tests {
         for told in [pattern(1, b"a", 1), pattern(1, b"a", 2), pattern(2, b"b", 1)] {
             patterns.set(&link, A, &told);
             patterns.complete(&link, A);
-            patterns.answer(&link);
+            patterns.has_met(&link);
             assert!(!seen.contains(&patterns.version()));
             seen.push(patterns.version());
         }
         patterns.set(&other, B, &pattern(1, b"a", 1));
         patterns.complete(&other, B);
-        patterns.answer(&other);
+        patterns.has_met(&other);
         assert_eq!(patterns.all().len(), 2, "each once");
         patterns.remove(&link);
         assert_eq!(patterns.matching(b"a").1.len(), 1);
@@ -222,7 +238,7 @@ mod tests {
         let (patterns, link) = (Patterns::default(), outbox());
         patterns.set(&link, A, &pattern(1, b"*", 1));
         patterns.complete(&link, A);
-        patterns.answer(&link);
+        patterns.has_met(&link);
         for (topic, is_seen) in [(&b"a"[..], true), (b"\xffa", false), (b"\xfe\xffa", true)] {
             assert_eq!(!patterns.matching(topic).1.is_empty(), is_seen, "{topic:?}");
         }

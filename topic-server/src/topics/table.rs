@@ -228,10 +228,11 @@ impl Table {
 
     /// A gateway has told of all its patterns: it gets what it may have missed of topics that came here before it.
     pub fn patterns_told(&self, link: &Outbox, gateway: Incarnation, now: Instant) {
-        self.patterns.complete(link, gateway);
-        // Before it is answered: who waits for the answer gets nothing of before.
-        self.meet(link, gateway, now);
-        self.patterns.answer(link);
+        if self.patterns.complete(link, gateway) {
+            // Before it is answered: who waits for the answer gets nothing of before.
+            self.meet(link, gateway, now);
+            self.patterns.has_met(link);
+        }
     }
 
     /// A link's patterns end with it.

@@ -153,12 +153,12 @@ impl Gateway {
             }
             FromTopicServer::Subscribed { subscription, epoch, offset } => {
                 self.at(subscription.slot, |topic, _, _, effects| {
-                    topic.subscribed(subscription, epoch, offset, link, effects);
+                    topic.subscribed(subscription, epoch, offset, link, now, effects);
                 });
             }
             FromTopicServer::Counted { subscription, change } => {
                 self.at(subscription.slot, |topic, _, _, effects| {
-                    topic.counted(subscription, change, link, effects);
+                    topic.counted(subscription, change, link, now, effects);
                 });
             }
             FromTopicServer::SubscribeRefused { subscription, reason } => {
