@@ -1,9 +1,12 @@
 //! `campanile dev`: a whole cluster in one process.
 
+use std::net::SocketAddr;
+
 use serde_json::json;
 
 use crate::harness::folder::Folder;
 use crate::harness::process::{Process, campanile, start};
+use crate::harness::redis::RedisClient;
 use crate::harness::{Client, DEADLINE, eventually, http};
 
 /// The addresses of all `listening gateway` lines, once there are so many.
@@ -55,6 +58,32 @@ async fn the_main_job_works_as_the_readme_says() {
         client.expect_silence().await;
     }
     assert_eq!(http::get(addresses[0], "/").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_redis_front_works_as_the_readme_says() {
+    let folder = Folder::new();
+    let dev = start(folder.path(), &["dev", "--port", "0", "--redis-port", "0"]);
+    gateways(&dev, 2).await;
+    let lines = dev.stdout();
+    let listening: Vec<SocketAddr> = lines
+        .lines()
+        .filter_map(|line| line.strip_prefix("listening redis "))
+        .map(|address| address.parse().unwrap())
+        .collect();
+    let [first, second] = listening[..] else { panic!("{lines}") };
+    // The lines to type name these ports.
+    for line in [
+        format!("redis-cli -p {} SUBSCRIBE news", first.port()),
+        format!("redis-cli -p {} PUBLISH news hello", second.port()),
+    ] {
+        assert!(lines.contains(&line), "{lines}");
+    }
+    let mut subscriber = RedisClient::connect(first).await;
+    assert_eq!(subscriber.ask("SUBSCRIBE news").await, "*[$subscribe $news :1]");
+    let mut publisher = RedisClient::connect(second).await;
+    assert_eq!(publisher.ask("PUBLISH news hello").await, ":1");
+    subscriber.expect("*[$message $news $hello]").await;
 }
 
 #[tokio::test]

@@ -23,7 +23,11 @@ async fn each_option_with_an_address() {
     ends_with_1(&["gateway", "--listen", &address], &["--listen", &address]).await;
     ends_with_1(&["gateway", "--listen", "127.0.0.1:0", "--admin", &address], &["--admin", &address]).await;
     ends_with_1(&["topic-server", "--name", "ts-a", "--listen", &address], &["--listen", &address]).await;
+    ends_with_1(&["gateway", "--listen", "127.0.0.1:0", "--redis", &address], &["--redis", &address]).await;
     let port = taken.local_addr().unwrap().port().to_string();
+    ends_with_1(&["dev", "--port", "0", "--redis-port", &port], &["--redis-port"]).await;
+    ends_with_1(&["dev", "--port", "0", "--redis-port", "65535"], &["--redis-port", "choose a lower one"])
+        .await;
     let ring = Folder::new();
     let free = ring.address();
     let path = ring.write("ring.toml", &ring_of(1, &[("ts-a", &free)]));

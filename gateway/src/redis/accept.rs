@@ -1,7 +1,9 @@
 //! Takes connections of the Redis front, as many and as fast as the gateway takes others.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +15,9 @@ use crate::redis::decode::Bounds;
 use crate::redis::session::{Session, Shared};
 use crate::redis::socket::Socket;
 
+/// After so much silence TCP asks whether the other end is still there, as Redis has it.
+const KEEPALIVE: Duration = Duration::from_secs(300);
+
 /// Serves connections until `end` is cancelled.
 pub(crate) async fn serve(
     listener: TcpListener,
@@ -22,8 +27,10 @@ pub(crate) async fn serve(
     end: CancellationToken,
 ) {
     let turn_away = TurnAway::new();
-    let each = |io, _, place| match place {
+    let each = |io: TcpStream, _, place| match place {
         Ok(place) => {
+            // Nobody is closed for being silent: this is how a client is found gone that could not say so.
+            let _ = SockRef::from(&io).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
             let session = |outbox| Session::new(Arc::clone(&shared), outbox);
             let (reading, outbox, session) = shared.clients.prepare(io, session);
             let socket = Socket::new(reading, bounds, outbox.clone());

@@ -22,7 +22,7 @@ use crate::redis::decode::{Command, Fault, number};
 use crate::redis::info::{self, Facts};
 use crate::redis::pending::{Pending, Phase, Question, Slot, Subscribing, Then};
 use crate::redis::reply::{Version, Writer};
-use crate::redis::subscriptions::Subscriptions;
+use crate::redis::subscriptions::{Added, Subscriptions};
 
 /// What a Redis connection may have.
 #[derive(Clone, Copy, Debug)]
@@ -355,7 +355,7 @@ impl Connection {
             }
             topics.push(topic);
         }
-        let Some((names, numbers)) = self.subscriptions.add(kind, wanted, self.limit) else {
+        let Some(Added { names, numbers }) = self.subscriptions.add(kind, wanted, self.limit) else {
             out.effect(Effect::NotJoined(Reason::TooManyChannels));
             return self.fail(TOO_MANY, out);
         };

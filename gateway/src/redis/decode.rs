@@ -109,7 +109,7 @@ impl Decoder {
     ///
     /// # Errors
     /// There is none, and there will be none.
-    pub fn next(&mut self) -> Result<Option<Command>, Fault> {
+    pub fn take(&mut self) -> Result<Option<Command>, Fault> {
         loop {
             let Some(first) = self.buffer.first() else {
                 // Commands hold what they need.

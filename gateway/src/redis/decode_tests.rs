@@ -9,7 +9,7 @@ fn decode(bytes: &[u8], piece: usize) -> (Vec<Vec<Bytes>>, Option<Fault>) {
     for piece in bytes.chunks(piece) {
         decoder.feed(piece);
         loop {
-            match decoder.next() {
+            match decoder.take() {
                 Ok(Some(command)) => commands.push(command.arguments),
                 Ok(None) => break,
                 Err(fault) => return (commands, Some(fault)),
@@ -62,10 +62,10 @@ fn faults_have_the_words_of_redis() {
 fn a_header_takes_no_memory_for_what_it_promises() {
     let mut decoder = Decoder::new(BOUNDS);
     decoder.feed(b"*1000\r\n$4\r\nECHO\r\n$1048576\r\n");
-    assert_eq!(decoder.next(), Ok(None));
+    assert_eq!(decoder.take(), Ok(None));
     assert!(decoder.buffer.capacity() < 1024);
     decoder.feed(b"*2\r\n$4\r\nECHO\r\n$536870912\r\n");
-    assert_eq!(decoder.next(), Ok(None), "these are bytes of the argument");
+    assert_eq!(decoder.take(), Ok(None), "these are bytes of the argument");
 }
 
 #[test]
@@ -99,6 +99,6 @@ fn the_bounds_hold_for_lines_and_for_all_arguments_together() {
 fn an_empty_buffer_keeps_no_memory() {
     let mut decoder = Decoder::new(BOUNDS);
     decoder.feed(&b"PING\r\n".repeat(1000));
-    while let Ok(Some(_)) = decoder.next() {}
+    while let Ok(Some(_)) = decoder.take() {}
     assert_eq!(decoder.buffer.capacity(), 0);
 }

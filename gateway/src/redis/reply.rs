@@ -154,9 +154,12 @@ mod tests {
         String::from_utf8(out).expect("text")
     }
 
+    /// What is written, and how each version has it.
+    type Form = (fn(&mut Writer<'_>), &'static str, &'static str);
+
     #[test]
     fn both_versions_have_their_forms() {
-        let forms: [(fn(&mut Writer<'_>), &str, &str); 8] = [
+        let forms: [Form; 8] = [
             (|to| to.map(2), "*4\r\n", "%2\r\n"),
             (|to| to.set(2), "*2\r\n", "~2\r\n"),
             (|to| to.push(3), "*3\r\n", ">3\r\n"),

@@ -59,7 +59,7 @@ impl<S: Io + Send> Connection for Socket<S> {
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Self::Received, Ending>> {
         loop {
-            match self.decoder.next() {
+            match self.decoder.take() {
                 Ok(Some(command)) => return Poll::Ready(Ok(Ok(command))),
                 Ok(None) => {}
                 Err(fault) => return Poll::Ready(Ok(Err(fault))),

@@ -21,6 +21,15 @@ pub(crate) struct Subscriptions {
     held: HashSet<usize>,
 }
 
+/// What a command has subscribed to.
+#[derive(Debug)]
+pub(crate) struct Added {
+    /// Each name, and whether it is new.
+    pub(crate) names: Vec<(Bytes, bool)>,
+    /// The numbers of those that are new, in their order.
+    pub(crate) numbers: Range<u32>,
+}
+
 fn index(kind: Kind) -> usize {
     match kind {
         Kind::Channel => 0,
@@ -36,12 +45,7 @@ fn place(tag: &Arc<Tag>) -> usize {
 impl Subscriptions {
     /// Adds these; says of each whether it is new, and the numbers of the new ones. `None`, and nothing is added, if there
     /// would be more than the limit of all kinds.
-    pub(crate) fn add(
-        &mut self,
-        kind: Kind,
-        wanted: &[Bytes],
-        limit: usize,
-    ) -> Option<(Vec<(Bytes, bool)>, Range<u32>)> {
+    pub(crate) fn add(&mut self, kind: Kind, wanted: &[Bytes], limit: usize) -> Option<Added> {
         let all: usize = self.numbers.iter().map(HashMap::len).sum();
         let numbers = &mut self.numbers[index(kind)];
         let first = self.next;
@@ -63,7 +67,7 @@ impl Subscriptions {
             }
             return None;
         }
-        Some((names, first..self.next))
+        Some(Added { names, numbers: first..self.next })
     }
 
     /// Messages with these tags have to wait.

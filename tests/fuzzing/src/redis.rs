@@ -76,7 +76,7 @@ fn read(bytes: &[u8], step: usize) -> (Vec<Command>, Option<Fault>) {
     for piece in bytes.chunks(step) {
         decoder.feed(piece);
         loop {
-            match decoder.next() {
+            match decoder.take() {
                 Ok(Some(command)) => commands.push(command),
                 Ok(None) => break,
                 Err(fault) => return (commands, Some(fault)),
