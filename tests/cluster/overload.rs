@@ -76,7 +76,8 @@ async fn publishes_over_a_link_that_lags_are_refused_until_it_does_no_more() {
             if let FromGateway::Publish(publish) = item {
                 let (slot, number) = (publish.slot, publish.number);
                 let epoch = EPOCH;
-                link.send(vec![FromTopicServer::Published { slot, number, epoch, offset, receivers: 0 }]).await;
+                link.send(vec![FromTopicServer::Published { slot, number, epoch, offset, receivers: 0 }])
+                    .await;
             }
         }
     });

@@ -37,7 +37,8 @@ async fn an_unanswered_publish_is_sent_again_to_the_same_life_before_the_subscri
         assert!(again.time_left < first[index].time_left);
         let (slot, number) = (again.slot, again.number);
         let offset = 1 + index as u64;
-        link.send(vec![FromTopicServer::Published { slot, number, epoch: EPOCH, offset, receivers: 0 }]).await;
+        link.send(vec![FromTopicServer::Published { slot, number, epoch: EPOCH, offset, receivers: 0 }])
+            .await;
         assert_eq!(client.reply(reference).await["status"], "ok");
     }
     assert!(matches!(link.next().await, Some(FromGateway::Subscribe { .. })));

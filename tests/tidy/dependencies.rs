@@ -32,7 +32,9 @@ fn every_dependency_is_justified() {
             let names = package[key].as_object().into_iter().flat_map(|names| names.keys());
             // Several versions of one package stand under names of their own.
             used.extend(names.map(|name| match name.rsplit_once('-') {
-                Some((package, version)) if version.starts_with(|first: char| first.is_ascii_digit()) => package.to_owned(),
+                Some((package, version)) if version.starts_with(|first: char| first.is_ascii_digit()) => {
+                    package.to_owned()
+                }
                 _ => name.to_owned(),
             }));
         }
