@@ -1,5 +1,6 @@
 //! Whether a link lags: pure rules. A probe is a ping that takes the way of a publish and of its delivery, through the
-//! queues of both ends; what it takes longer than at best, whatever is published now will wait, too.
+//! queues of both ends; what it takes longer than at best, whatever is published now will wait, too. It rides behind a
+//! publish, and its answer behind that publish's, so that it costs no wake: who publishes nothing need not know.
 //!
 //! While it waits for more than 250 ms, this gateway takes no publishes for that topic server: both queues are bounded
 //! in bytes, and the one at the other end is full when the link is cut. A link on which nothing comes at all does not
@@ -19,11 +20,21 @@ const EVERY: Duration = Duration::from_millis(50);
 /// Without a sign of life for so long, nothing is known of the link's lag.
 const FORGET: Duration = Duration::from_secs(1);
 
+/// When a probe should leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// While the link lags no publish leaves that it could ride behind.
+    Now,
+    WithTheNextBatch,
+}
+
 /// The lag of one link, from its opening to its end.
 #[derive(Debug)]
 pub(crate) struct Lag {
     /// The probe that is under way: its number, and when it left.
     open: Option<(u64, Instant)>,
+    /// A probe waits for a batch to ride behind.
+    waits: bool,
     /// When the last probe left.
     probed: Option<Instant>,
     /// The shortest way of a probe. A first one that had to wait is corrected by the next.
@@ -36,7 +47,7 @@ pub(crate) struct Lag {
 impl Lag {
     /// Of a link that is opened now.
     pub(crate) fn new(now: Instant) -> Self {
-        Self { open: None, probed: None, best: None, heard: now, lags: false }
+        Self { open: None, waits: false, probed: None, best: None, heard: now, lags: false }
     }
 
     /// Whether it lags, as far as is known.
@@ -69,19 +80,26 @@ impl Lag {
         }
     }
 
-    /// Whether a probe should leave now, after a batch with messages or without. One at a time; while the link lags, the
-    /// next at once.
-    pub(crate) fn wants_probe(&self, messages: bool, now: Instant) -> bool {
-        self.open.is_none()
-            && (self.lags
-                || messages
-                    && self.probed.is_none_or(|probed| now.saturating_duration_since(probed) >= EVERY))
+    /// Whether a probe should leave, after a batch with messages or without, and when. One at a time; while the link lags,
+    /// the next at once. The caller lets it leave, and says by [`left`](Self::left) when it did.
+    pub(crate) fn wants_probe(&mut self, messages: bool, now: Instant) -> Option<When> {
+        if self.open.is_some() {
+            return None;
+        }
+        if self.lags {
+            return Some(When::Now);
+        }
+        let due = self.probed.is_none_or(|probed| now.saturating_duration_since(probed) >= EVERY);
+        if self.waits || !messages || !due {
+            return None;
+        }
+        self.waits = true;
+        Some(When::WithTheNextBatch)
     }
 
-    /// A probe of this number leaves.
-    pub(crate) fn probe(&mut self, number: u64, now: Instant) {
-        self.open = Some((number, now));
-        self.probed = Some(now);
+    /// The probe of this number has left.
+    pub(crate) fn left(&mut self, number: u64, at: Instant) {
+        (self.open, self.waits, self.probed) = (Some((number, at)), false, Some(at));
     }
 }
 
@@ -106,7 +124,12 @@ mod tests {
         }
 
         fn probe(&mut self, number: u64, ms: u64) {
-            self.lag.probe(number, self.at(ms));
+            self.lag.left(number, self.at(ms));
+        }
+
+        fn wants_probe(&mut self, messages: bool, ms: u64) -> Option<When> {
+            let now = self.at(ms);
+            self.lag.wants_probe(messages, now)
         }
 
         /// A batch comes; whether the link lags then.
@@ -174,16 +197,17 @@ mod tests {
     #[test]
     fn probes_are_few_and_none_without_messages_but_in_lag() {
         let mut link = Link::new();
-        assert!(!link.lag.wants_probe(false, link.at(0)));
-        assert!(link.lag.wants_probe(true, link.at(0)));
-        link.probe(1, 0);
-        assert!(!link.lag.wants_probe(true, link.at(1_000)), "one at a time");
-        link.heard(Some(1), 5);
-        assert!(!link.lag.wants_probe(true, link.at(49)));
-        assert!(link.lag.wants_probe(true, link.at(50)));
-        assert!(!link.lag.wants_probe(false, link.at(50)));
-        link.probe(2, 50);
-        link.heard(Some(2), 400);
-        assert!(link.lag.wants_probe(false, link.at(400)), "to see its end");
+        assert_eq!(link.wants_probe(false, 0), None);
+        assert_eq!(link.wants_probe(true, 0), Some(When::WithTheNextBatch));
+        assert_eq!(link.wants_probe(true, 500), None, "it waits for a batch");
+        link.probe(1, 500);
+        assert_eq!(link.wants_probe(true, 1_000), None, "one at a time");
+        link.heard(Some(1), 505);
+        assert_eq!(link.wants_probe(true, 549), None);
+        assert_eq!(link.wants_probe(false, 550), None);
+        assert_eq!(link.wants_probe(true, 550), Some(When::WithTheNextBatch));
+        link.probe(2, 550);
+        link.heard(Some(2), 900);
+        assert_eq!(link.wants_probe(false, 900), Some(When::Now), "to see its end");
     }
 }

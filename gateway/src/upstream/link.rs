@@ -25,7 +25,7 @@ use tonic::Streaming;
 use crate::client::direct::Touched;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
-use crate::upstream::lag::Lag;
+use crate::upstream::lag::{Lag, When};
 use crate::upstream::links::{Links, Upstream};
 
 /// The time between two lines in the log about one link's lag.
@@ -222,11 +222,21 @@ async fn read(upstream: &Upstream, shared: &Shared, open: Open) -> String {
                 }
                 touched.spread();
                 let now = Instant::now();
+                if let Some((ping, left)) = upstream.outbox.left_probe(number) {
+                    lag.left(ping, left);
+                }
                 lag.heard(pong, now);
-                if lag.wants_probe(items > pongs, now) {
-                    pings += 1;
-                    lag.probe(pings, now);
-                    upstream.outbox.own(number, FromGateway::Ping(pings));
+                match lag.wants_probe(items > pongs, now) {
+                    None => {}
+                    Some(When::WithTheNextBatch) => {
+                        pings += 1;
+                        upstream.outbox.probe(number, pings);
+                    }
+                    Some(When::Now) => {
+                        pings += 1;
+                        lag.left(pings, now);
+                        upstream.outbox.own(number, FromGateway::Ping(pings));
+                    }
                 }
                 if upstream.set_lags(lag.lags()) && lag.lags() {
                     warn_of_lag(upstream, &mut warned, now);
