@@ -14,6 +14,7 @@ use crate::client::outbox::{Found, Item, Outbox};
 use crate::client::pause::{Pause, Reading};
 use crate::client::socket::Socket;
 use crate::client::wire::Wire;
+use crate::hub::publish::Room;
 
 /// Nothing more is taken from the outbox while so much waits for the socket: what a slow client cannot take stays
 /// where it is counted.
@@ -44,10 +45,10 @@ pub trait Front: Send {
     /// An item's turn has come: write what the client is to see of it.
     fn item(&mut self, item: Item, wire: &mut Wire);
 
-    /// Whether anything that the client asked for was refused as overloaded since the last call: then it is read more
-    /// slowly for a while.
-    fn was_refused(&mut self) -> bool {
-        false
+    /// The least room that anything of the client has found since the last call: it decides whether the client is read
+    /// more slowly for a while.
+    fn room(&mut self) -> Room {
+        Room::Ample
     }
 
     /// The session is over: give up everything it held.
@@ -112,8 +113,12 @@ impl<F: Front> Session<F> {
                 }
                 return ending;
             }
-            if self.front.was_refused() {
-                self.pause.begin();
+            let whole_turn = self.received >= RECEIVED_HIGH;
+            match self.front.room() {
+                Room::None => self.pause.refused(),
+                Room::Scarce if whole_turn => self.pause.hurried(),
+                Room::Ample if whole_turn => self.pause.ease(),
+                Room::Ample | Room::Scarce => {}
             }
         }
     }

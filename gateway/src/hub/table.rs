@@ -18,7 +18,7 @@ use crate::client::direct::Touched;
 use crate::client::outbox::{ChannelId, Item, Outbox, Tag};
 use crate::hub::codec::Codec;
 use crate::hub::fanout::fan_out;
-use crate::hub::publish::{Origin, Pending, Post};
+use crate::hub::publish::{Origin, Pending, Post, Room};
 use crate::hub::reason::Reason;
 use crate::hub::slots::Slots;
 use crate::hub::state::{
@@ -138,12 +138,13 @@ impl Hub {
         }
     }
 
-    /// Publishes to a topic. The origin is answered in any case, at the deadline at the latest. False if it has been
-    /// refused as overloaded here already.
-    pub fn publish(&self, joined: &Joined, post: Post) -> bool {
+    /// Publishes to a topic. The origin is answered in any case, at the deadline at the latest; if there is no
+    /// room, as overloaded already.
+    pub fn publish(&self, joined: &Joined, post: Post) -> Room {
         let now = Instant::now();
         let publish = |cell: &Arc<Cell>, topic: &mut Topic, effects: &mut Vec<Effect>| {
-            if !topic.takes_publish() || self.memory.is_high() || self.links.lags(topic.member()) {
+            let room = self.links.room(topic.member());
+            if !topic.takes_publish() || self.memory.is_high() || room == Room::None {
                 return self.overloaded(&post.origin);
             }
             let number = self.publishes.fetch_add(1, Ordering::Relaxed) + 1;
@@ -152,7 +153,7 @@ impl Hub {
             match Pending::queue(cell.slot, cell.name.clone(), number, deadline, post, &budget) {
                 Ok(pending) => {
                     topic.publish(pending, now, &*self.links, effects);
-                    true
+                    room
                 }
                 Err(origin) => self.overloaded(&origin),
             }
@@ -160,10 +161,10 @@ impl Hub {
         self.run_in(&joined.cell, now, publish)
     }
 
-    fn overloaded(&self, origin: &Origin) -> bool {
+    fn overloaded(&self, origin: &Origin) -> Room {
         self.metrics.publish_refused(Reason::Overloaded);
         origin.answer(Err(Reason::Overloaded));
-        false
+        Room::None
     }
 
     /// A topic server has said something about a topic. Messages are queued for all who listen; `touched` writes them.

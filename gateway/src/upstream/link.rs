@@ -24,6 +24,7 @@ use tonic::Streaming;
 
 use crate::client::direct::Touched;
 use crate::hub::Hub;
+use crate::hub::publish::Room;
 use crate::metrics::Metrics;
 use crate::upstream::lag::{Lag, When};
 use crate::upstream::links::{Links, Upstream};
@@ -238,7 +239,7 @@ async fn read(upstream: &Upstream, shared: &Shared, open: Open) -> String {
                         upstream.outbox.own(number, FromGateway::Ping(pings));
                     }
                 }
-                if upstream.set_lags(lag.lags()) && lag.lags() {
+                if upstream.set_room(lag.room()) && lag.room() == Room::None {
                     warn_of_lag(upstream, &mut warned, now);
                 }
             }
@@ -248,7 +249,7 @@ async fn read(upstream: &Upstream, shared: &Shared, open: Open) -> String {
                     return format!("silent for {SILENT_AFTER:?}");
                 }
                 lag.tick(Instant::now());
-                upstream.set_lags(lag.lags());
+                upstream.set_room(lag.room());
                 if pinged.elapsed() >= PING_INTERVAL {
                     pinged = Instant::now();
                     pings += 1;
