@@ -41,5 +41,5 @@ export function fault(report) {
 
 /** Whether the generator was at its limit, so that a figure may be its own. */
 export function saturated(report) {
-  return (report.parts ?? [report]).some((part) => part.generator.cpu_percent >= 90);
+  return (report.parts ?? [report]).some(({ generator }) => generator.cpu_percent >= 90 && !generator.busy_poll);
 }

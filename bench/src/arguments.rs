@@ -146,6 +146,16 @@ fn common_options(command: Command) -> Command {
             "Seconds to wait for a connection, a join, a reply, and the last deliveries (0.1 to 600)",
         ))
         .arg(
+            Arg::new("busy-poll")
+                .long("busy-poll")
+                .action(ArgAction::SetTrue)
+                .value_parser(BoolishValueParser::new())
+                .help(
+                    "Never sleep: on a core of its own, so that servers do not pay for waking this process, as they \
+                     do not for clients on other machines",
+                ),
+        )
+        .arg(
             Arg::new("json")
                 .long("json")
                 .action(ArgAction::SetTrue)
@@ -168,6 +178,8 @@ pub(crate) struct Common {
     pub(crate) sources: Vec<IpAddr>,
     topic_prefix: String,
     pub(crate) deadline: Duration,
+    /// Whether the generator polls without ever sleeping.
+    pub(crate) busy_poll: bool,
     /// In the names of this run's topics, so that no other run is on them, unless somebody names it.
     run: String,
 }
@@ -194,6 +206,7 @@ impl Common {
             }),
             topic_prefix: reader.text("topic-prefix"),
             deadline: reader.duration("deadline", 0.1..=600.0),
+            busy_poll: reader.flag("busy-poll"),
             run: Some(reader.text("run")).filter(|run| !run.is_empty()).unwrap_or_else(run_id),
         }
     }

@@ -27,6 +27,8 @@ pub struct Report {
     usage: Vec<Usage>,
     window: Duration,
     generator_share: f64,
+    /// The generator never slept, so its share says nothing.
+    busy_poll: bool,
     refusals: BTreeMap<String, u64>,
     counts: Vec<(&'static str, &'static str, BTreeMap<String, u64>)>,
     rows: Option<(&'static str, Vec<Row>)>,
@@ -80,17 +82,29 @@ impl Report {
         self.usage = before.until(after);
         self.window = after.taken().duration_since(before.taken());
         self.generator_share = before.own_share_until(after);
-        if self.generator_share >= SATURATED {
-            self.note(format!(
+        for usage in self.usage.iter().filter(|usage| usage.figures.is_none()) {
+            self.notes.push(format!("process {} ended during the measurement: it is not counted", usage.pid));
+        }
+        total_cpu(&self.usage)
+    }
+
+    /// The generator polled its sockets without ever sleeping (`--busy-poll`).
+    pub(crate) fn busy_polled(&mut self) {
+        self.busy_poll = true;
+        self.parts.iter_mut().for_each(Self::busy_polled);
+    }
+
+    /// All that the reader should know.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = self.notes.clone();
+        if self.generator_share >= SATURATED && !self.busy_poll {
+            notes.push(format!(
                 "the generator used {:.0} % of its one CPU: these figures may show its limit, not the server's; \
                  use a machine with more cores, or several `campanile bench` at once",
                 self.generator_share * 100.0
             ));
         }
-        for usage in self.usage.iter().filter(|usage| usage.figures.is_none()) {
-            self.notes.push(format!("process {} ended during the measurement: it is not counted", usage.pid));
-        }
-        total_cpu(&self.usage)
+        notes
     }
 
     /// Something the reader should know.
@@ -169,10 +183,10 @@ impl Report {
             "results": object(&mut self.figures.iter().map(|figure| (figure.key.to_owned(), plain(figure.value)))),
             "latency": object(latencies),
             "processes": processes,
-            "generator": {"cpu_percent": self.generator_share * 100.0},
+            "generator": {"cpu_percent": self.generator_share * 100.0, "busy_poll": self.busy_poll},
             "refusals": self.refusals,
             "faults": {"total": self.faults.total(), "kinds": object(faults), "examples": self.faults.examples()},
-            "notes": self.notes,
+            "notes": self.notes(),
             "ended_early": self.ended_early,
             "ok": self.ok(),
         });
@@ -199,7 +213,7 @@ impl Report {
     fn write_table(&self, text: &mut String) -> std::fmt::Result {
         writeln!(text, "{}: {}\n", self.workload, self.description)?;
         if !self.parts.is_empty() {
-            self.notes.iter().try_for_each(|note| writeln!(text, "  note: {note}\n"))?;
+            self.notes().iter().try_for_each(|note| writeln!(text, "  note: {note}\n"))?;
             for (number, part) in self.parts.iter().enumerate() {
                 text.push_str(if number > 0 { "\n" } else { "" });
                 part.write_table(text)?;
@@ -230,7 +244,7 @@ impl Report {
         }
         self.write_rows(text)?;
         self.write_processes(text)?;
-        for note in &self.notes {
+        for note in self.notes() {
             writeln!(text, "\n  note: {note}")?;
         }
         if self.ok() {
@@ -341,6 +355,18 @@ mod tests {
     fn numbers_for_people() {
         let shown = [0.0, 7.0, 999.0, 1_000.0, 1_234_567.8, -4_321.0, 2.345, 0.01234].map(number);
         assert_eq!(shown, ["0", "7", "999", "1,000", "1,234,568", "-4,321", "2.35", "0.0123"]);
+    }
+
+    #[test]
+    fn a_generator_at_its_limit_says_so_unless_it_never_sleeps() {
+        let mut part = Report { generator_share: SATURATED, ..Report::default() };
+        assert!(part.table().contains("its one CPU"));
+        part.busy_polled();
+        assert!(!part.table().contains("its one CPU"));
+        let mut whole = Report::default();
+        whole.part(Report { generator_share: SATURATED, ..Report::default() });
+        whole.busy_polled();
+        assert_eq!(whole.json()["parts"][0]["notes"], json!([]));
     }
 
     #[test]

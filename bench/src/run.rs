@@ -75,8 +75,11 @@ pub fn perform(matches: &ArgMatches) -> Result<Report, Failure> {
     // One thread: tasks share their counters without locks, and its CPU time is the generator's.
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
     let runtime = runtime.map_err(|error| Failure::Running(format!("cannot start the runtime: {error}")))?;
-    runtime.block_on(async {
+    let mut report = runtime.block_on(async {
         let stop = Stop::on_signals();
+        if common.busy_poll {
+            tokio::task::spawn_local(never_sleep());
+        }
         match workload {
             Workload::Fanout(settings) => fanout::run(&settings, &common, &stop).await,
             Workload::Rooms(settings) => rooms::run(&settings, &common, &stop).await,
@@ -86,7 +89,19 @@ pub fn perform(matches: &ArgMatches) -> Result<Report, Failure> {
             Workload::Topics(settings) => topics::run(&settings, &common, &stop).await,
             Workload::Check(settings) => check::run(&settings, &common, &stop).await,
         }
-    })
+    })?;
+    if common.busy_poll {
+        report.busy_polled();
+    }
+    Ok(report)
+}
+
+/// A task that is always ready: the runtime looks at its sockets and comes back instead of waiting for them. A thread
+/// that sleeps has to be woken by who writes to its sockets, and on loopback that is the server, at its own cost.
+async fn never_sleep() {
+    loop {
+        tokio::task::yield_now().await;
+    }
 }
 
 enum Workload {

@@ -171,6 +171,8 @@ test("a run with faults does not count", () => {
   assert.match(fault({ ...good, ok: false, parts: [good, bad] }), /one is missing/);
   assert.match(fault({ ...good, ended_early: true }), /early/);
   assert.deepEqual([good, bad, { ...good, parts: [good, bad] }].map(saturated), [false, true, true]);
+  const polled = { ...bad, generator: { cpu_percent: 100, busy_poll: true } };
+  assert.equal(saturated(polled), false, "it never sleeps: its share says nothing");
 });
 
 test("every workload says what it is and can be asked for", () => {

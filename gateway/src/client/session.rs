@@ -11,6 +11,7 @@ use crate::client::direct::WriteEvent;
 use crate::client::outbox::{Found, Item, Outbox};
 use crate::client::pause::{Pause, Reading};
 use crate::client::wire::Wire;
+use crate::hub::publish::Room;
 
 /// Nothing more is taken from the outbox while so much waits for the socket: what a slow client cannot take stays
 /// where it is counted.
@@ -73,10 +74,10 @@ pub trait Front: Send {
     /// Why the connection is to be closed at once, whatever is queued behind the item.
     fn item(&mut self, item: Item, wire: &mut Wire) -> Result<(), Ending>;
 
-    /// Whether anything that the client asked for was refused as overloaded since the last call: then it is read more
-    /// slowly for a while.
-    fn was_refused(&mut self) -> bool {
-        false
+    /// The least room that anything of the client has found since the last call: it decides whether the client is read
+    /// more slowly for a while.
+    fn room(&mut self) -> Room {
+        Room::Ample
     }
 
     /// The session is over: give up everything it held.
@@ -139,8 +140,12 @@ impl<C: Connection, F: Front<Received = C::Received>> Session<C, F> {
                 }
                 return ending;
             }
-            if self.front.was_refused() {
-                self.pause.begin();
+            let whole_turn = self.received >= RECEIVED_HIGH;
+            match self.front.room() {
+                Room::None => self.pause.refused(),
+                Room::Scarce if whole_turn => self.pause.hurried(),
+                Room::Ample if whole_turn => self.pause.ease(),
+                Room::Ample | Room::Scarce => {}
             }
         }
     }

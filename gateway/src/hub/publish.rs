@@ -42,6 +42,30 @@ pub struct Accepted {
     pub receivers: u32,
 }
 
+/// What room there is for a publish, and so what becomes of it and of who sends it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Room {
+    /// Enough.
+    #[default]
+    Ample,
+    /// The publish is taken, and who sends many at once is read more slowly.
+    Scarce,
+    /// The publish is refused.
+    None,
+}
+
+impl Room {
+    /// Of `room as u8`.
+    pub(crate) fn from_number(number: u8) -> Self {
+        match number {
+            0 => Self::Ample,
+            1 => Self::Scarce,
+            _ => Self::None,
+        }
+    }
+}
+
 /// One publish.
 #[derive(Debug)]
 pub struct Pending {

@@ -20,7 +20,7 @@ use crate::client::outbox::{ChannelId, Item, Outbox, Tag};
 use crate::hub::codec::Codec;
 use crate::hub::everywhere::Everywhere;
 use crate::hub::fanout::fan_out;
-use crate::hub::publish::{Accepted, Origin, Pending, Post};
+use crate::hub::publish::{Accepted, Origin, Pending, Post, Room};
 use crate::hub::queries::Query;
 use crate::hub::reason::Reason;
 use crate::hub::slots::Slots;
@@ -231,9 +231,9 @@ impl Hub {
         }
     }
 
-    /// Publishes to a topic. The origin is answered in any case, at the deadline at the latest. False if it has been
-    /// refused as overloaded here already.
-    pub fn publish(&self, joined: &Joined, post: Post) -> bool {
+    /// Publishes to a topic. The origin is answered in any case, at the deadline at the latest; if there is no
+    /// room, as overloaded already.
+    pub fn publish(&self, joined: &Joined, post: Post) -> Room {
         let now = Instant::now();
         self.run_in(&joined.cell, now, |cell, topic, effects| {
             self.publish_in(cell, topic, post, now, effects)
@@ -241,7 +241,7 @@ impl Hub {
     }
 
     /// The same for a topic that nobody need have joined.
-    pub fn publish_to(&self, topic: &[u8], post: Post) -> bool {
+    pub fn publish_to(&self, topic: &[u8], post: Post) -> Room {
         if self.memory.is_high() && !self.names.contains_key(topic) {
             return self.overloaded(&post.origin);
         }
@@ -256,8 +256,9 @@ impl Hub {
         post: Post,
         now: Instant,
         effects: &mut Vec<Effect>,
-    ) -> bool {
-        if !topic.takes_publish() || self.memory.is_high() || self.links.lags(topic.member()) {
+    ) -> Room {
+        let room = self.links.room(topic.member());
+        if !topic.takes_publish() || self.memory.is_high() || room == Room::None {
             return self.overloaded(&post.origin);
         }
         let number = self.publishes.fetch_add(1, Ordering::Relaxed) + 1;
@@ -266,16 +267,16 @@ impl Hub {
         match Pending::queue(cell.slot, cell.name.clone(), number, deadline, post, &budget) {
             Ok(pending) => {
                 topic.publish(pending, now, &*self.links, effects);
-                true
+                room
             }
             Err(origin) => self.overloaded(&origin),
         }
     }
 
-    fn overloaded(&self, origin: &Origin) -> bool {
+    fn overloaded(&self, origin: &Origin) -> Room {
         self.metrics.publish_refused(Reason::Overloaded);
         origin.answer(Err(Reason::Overloaded));
-        false
+        Room::None
     }
 
     /// A topic server has said something about a topic. Messages are queued for all who listen; `touched` writes them.

@@ -253,16 +253,16 @@ fn publishes_for_an_owner_whose_link_lags_are_refused_until_it_does_no_more() {
     let (world, client) = (World::new(1 << 20), client());
     let joined = world.join("topic", 0, &client, codec(0));
     world.publish(&joined, &client, 1);
-    world.owner.set_lags(true);
+    world.owner.set_room(Room::None);
     world.publish(&joined, &client, 2);
     assert_eq!(words(&client), ["answer 2 Overloaded"]);
     let refused = world.hub.metrics.publishes_refused.get_or_create(&[("reason", "overloaded")]).get();
     assert_eq!(refused, 1);
-    world.owner.set_lags(false);
+    world.owner.set_room(Room::Ample);
     world.publish(&joined, &client, 3);
     assert_eq!(world.asked().len(), 3, "the Subscribe and two publishes");
     // Of the next link nothing is known.
-    world.owner.set_lags(true);
+    world.owner.set_room(Room::None);
     world.owner.set_down(1);
     world.link_up(2);
     world.publish(&joined, &client, 4);

@@ -17,7 +17,7 @@ use crate::client::direct::WriteEvent;
 use crate::client::outbox::{ChannelId, Item, Outbox, Resumed};
 use crate::client::session::Front;
 use crate::client::wire::{Opcode, Wire};
-use crate::hub::publish::{Origin, Post};
+use crate::hub::publish::{Origin, Post, Room};
 use crate::hub::reason::{Published, Reason};
 use crate::hub::{Hub, Joined};
 use crate::metrics::Metrics;
@@ -53,8 +53,8 @@ pub(crate) struct Session {
     /// Publishes without an answer: by token, the channel and the ref of the frame.
     publishes: Slab<(ChannelId, Ref)>,
     bucket: TokenBucket,
-    /// A publish was refused as overloaded, and the client's pace has not been told yet.
-    refused: bool,
+    /// What publishes have met, of which the client's pace has not been told yet.
+    room: Room,
 }
 
 /// Where replies go: behind everything that is queued for the client, or, for what answers a queued item, into the
@@ -77,7 +77,7 @@ impl Session {
             places: ByChannel::default(),
             publishes: Slab::new(),
             bucket,
-            refused: false,
+            room: Room::Ample,
         }
     }
 
@@ -167,7 +167,8 @@ impl Session {
         if let Some(place) = self.places.get(channel) {
             let token = self.publishes.insert((channel, reference)) as u32;
             let origin = Origin { outbox: self.outbox.clone(), token };
-            self.refused |= !self.shared.hub.publish(place, Post { message, key, origin });
+            let met = self.shared.hub.publish(place, Post { message, key, origin });
+            self.room = self.room.max(met);
         }
     }
 
@@ -272,7 +273,9 @@ impl Front for Session {
                 let Some((channel, reference)) = self.publishes.try_remove(token as usize) else {
                     return Ok(());
                 };
-                self.refused |= result == Err(Reason::Overloaded);
+                if result == Err(Reason::Overloaded) {
+                    self.room = Room::None;
+                }
                 let mut effects = Vec::new();
                 self.channels.answered(
                     channel,
@@ -289,8 +292,8 @@ impl Front for Session {
         Ok(())
     }
 
-    fn was_refused(&mut self) -> bool {
-        std::mem::take(&mut self.refused)
+    fn room(&mut self) -> Room {
+        std::mem::take(&mut self.room)
     }
 
     fn ended(&mut self) {

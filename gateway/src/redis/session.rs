@@ -17,7 +17,7 @@ use crate::client::direct::WriteEvent;
 use crate::client::outbox::{ChannelId, Item, Outbox};
 use crate::client::session::Front;
 use crate::client::wire::Wire;
-use crate::hub::publish::{Origin, Post};
+use crate::hub::publish::{Origin, Post, Room};
 use crate::hub::reason::Reason;
 use crate::hub::{Hub, Joined, JoinedPattern};
 use crate::metrics::Metrics;
@@ -85,8 +85,8 @@ pub(crate) struct Session {
     held_bytes: usize,
     /// What the rules say, kept for the next command.
     outcome: Outcome,
-    /// A publish was refused as overloaded, and the client's pace has not been told yet.
-    refused: bool,
+    /// What publishes have met, of which the client's pace has not been told yet.
+    room: Room,
 }
 
 #[derive(Debug)]
@@ -124,7 +124,7 @@ impl Session {
             held: VecDeque::new(),
             held_bytes: 0,
             outcome: Outcome::default(),
-            refused: false,
+            room: Room::Ample,
         }
     }
 
@@ -217,7 +217,8 @@ impl Session {
                 let encoding = if is_payload(&payload) { Encoding::Json } else { Encoding::Binary };
                 let message = Message { encoding, event: EVENT, payload };
                 let origin = Origin { outbox: self.outbox.clone(), token };
-                self.refused |= !shared.hub.publish_to(&topic, Post { message, key: None, origin });
+                let met = shared.hub.publish_to(&topic, Post { message, key: None, origin });
+                self.room = self.room.max(met);
             }
             Effect::Ask { token, query } => shared.hub.ask(query, &self.outbox, token),
             Effect::Turn { token } => self.outbox.push(Item::Turn(token)),
@@ -299,7 +300,9 @@ impl Front for Session {
             Item::Event { .. } | Item::Droppable { .. } => self.write_event(item, wire),
             Item::Frame(bytes) => wire.shared(&[], &bytes),
             Item::Answer { token, result } => {
-                self.refused |= result == Err(Reason::Overloaded);
+                if result == Err(Reason::Overloaded) {
+                    self.room = Room::None;
+                }
                 let result = result.map(|accepted| accepted.receivers.into());
                 self.run_here(|connection, out| connection.answered(token, result, out), wire)?;
             }
@@ -333,8 +336,8 @@ impl Front for Session {
         Ok(())
     }
 
-    fn was_refused(&mut self) -> bool {
-        std::mem::take(&mut self.refused)
+    fn room(&mut self) -> Room {
+        std::mem::take(&mut self.room)
     }
 
     fn ended(&mut self) {

@@ -24,8 +24,9 @@ use tonic::Streaming;
 
 use crate::client::direct::Touched;
 use crate::hub::Hub;
+use crate::hub::publish::Room;
 use crate::metrics::Metrics;
-use crate::upstream::lag::Lag;
+use crate::upstream::lag::{Lag, When};
 use crate::upstream::links::{Links, Upstream};
 
 /// The time between two lines in the log about one link's lag.
@@ -230,13 +231,23 @@ async fn read(upstream: &Upstream, shared: &Shared, open: Open) -> String {
                 }
                 touched.spread();
                 let now = Instant::now();
-                lag.heard(pong, now);
-                if lag.wants_probe(items > pongs, now) {
-                    pings += 1;
-                    lag.probe(pings, now);
-                    upstream.outbox.own(number, FromGateway::Ping(pings));
+                if let Some((ping, left)) = upstream.outbox.left_probe(number) {
+                    lag.left(ping, left);
                 }
-                if upstream.set_lags(lag.lags()) && lag.lags() {
+                lag.heard(pong, now);
+                match lag.wants_probe(items > pongs, now) {
+                    None => {}
+                    Some(When::WithTheNextBatch) => {
+                        pings += 1;
+                        upstream.outbox.probe(number, pings);
+                    }
+                    Some(When::Now) => {
+                        pings += 1;
+                        lag.left(pings, now);
+                        upstream.outbox.own(number, FromGateway::Ping(pings));
+                    }
+                }
+                if upstream.set_room(lag.room()) && lag.room() == Room::None {
                     warn_of_lag(upstream, &mut warned, now);
                 }
             }
@@ -246,7 +257,7 @@ async fn read(upstream: &Upstream, shared: &Shared, open: Open) -> String {
                     return format!("silent for {SILENT_AFTER:?}");
                 }
                 lag.tick(Instant::now());
-                upstream.set_lags(lag.lags());
+                upstream.set_room(lag.room());
                 if pinged.elapsed() >= PING_INTERVAL {
                     pinged = Instant::now();
                     pings += 1;

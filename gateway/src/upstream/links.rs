@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::hub::patterns::Reached;
-use crate::hub::publish::Budget;
+use crate::hub::publish::{Budget, Room};
 use crate::hub::state::{LinkView, MemberId, Request, Routes};
 use crate::upstream::outbox::Outbox;
 use crate::upstream::past::PastRings;
@@ -60,8 +60,8 @@ pub(crate) struct Upstream {
     leaving: AtomicBool,
     /// The link version that is spoken on its link; before it is known, the one that is said.
     version: AtomicU32,
-    /// What goes this way now would wait for too long ([`crate::upstream::lag`]).
-    lags: AtomicBool,
+    /// The [`Room`] for what goes this way now ([`crate::upstream::lag`]).
+    room: AtomicU8,
 }
 
 /// A member of the ring and whether its link is up, for readiness.
@@ -173,12 +173,11 @@ impl Links {
         Arc::clone(&self.members.load()[member.0 as usize].budget)
     }
 
-    /// Whether what is published to a member now would wait for too long.
-    pub(crate) fn lags(&self, member: MemberId) -> bool {
-        self.members
-            .load()
-            .get(member.0 as usize)
-            .is_some_and(|upstream| upstream.lags.load(Ordering::Relaxed))
+    /// The room for what is published to a member now.
+    pub(crate) fn room(&self, member: MemberId) -> Room {
+        let members = self.members.load();
+        let room = members.get(member.0 as usize).map(|upstream| upstream.room.load(Ordering::Relaxed));
+        room.map_or(Room::Ample, Room::from_number)
     }
 
     /// Queues a request for a member, if this link is still its link.
@@ -295,7 +294,7 @@ impl Upstream {
             sight: Mutex::new(Sight::new(now)),
             leaving: AtomicBool::new(false),
             version: AtomicU32::new(LINK_VERSION),
-            lags: AtomicBool::new(false),
+            room: AtomicU8::new(0),
         }
     }
 
@@ -327,12 +326,12 @@ impl Upstream {
         self.set_version(other);
     }
 
-    /// Says whether its link lags. Whether that is new.
-    pub(crate) fn set_lags(&self, lags: bool) -> bool {
+    /// Says what room its link has. Whether that is new.
+    pub(crate) fn set_room(&self, room: Room) -> bool {
         // One task says so; what others see late costs a few publishes.
-        let is_new = self.lags.load(Ordering::Relaxed) != lags;
+        let is_new = self.room.load(Ordering::Relaxed) != room as u8;
         if is_new {
-            self.lags.store(lags, Ordering::Relaxed);
+            self.room.store(room as u8, Ordering::Relaxed);
         }
         is_new
     }
@@ -363,7 +362,7 @@ impl Upstream {
 
     /// No request can be queued until the next link.
     pub(crate) fn set_down(&self, number: u64) {
-        self.set_lags(false);
+        self.set_room(Room::Ample);
         let _ = self.up.compare_exchange(number, 0, Ordering::AcqRel, Ordering::Relaxed);
         self.sight.lock().end(Some(number), Instant::now());
         self.outbox.close(number);

@@ -37,6 +37,17 @@ struct Link {
     opened: Instant,
     /// Nothing more is queued: the stream ends behind what there is.
     finishing: bool,
+    probe: Probe,
+}
+
+/// A ping that rides behind requests, so that it wakes nobody who would sleep.
+#[derive(Clone, Copy, Debug, Default)]
+enum Probe {
+    #[default]
+    None,
+    /// It has this number, and leaves with the next batch.
+    Waits(u64),
+    Left(u64, Instant),
 }
 
 #[derive(Debug)]
@@ -49,7 +60,8 @@ impl Outbox {
     /// Starts a link with its Hello. What was queued for an older one is dropped.
     pub(crate) fn open(&self, number: u64, hello: FromGateway) {
         let mut inner = self.0.lock();
-        inner.link = Some(Link { number, owner: None, opened: Instant::now(), finishing: false });
+        inner.link =
+            Some(Link { number, owner: None, opened: Instant::now(), finishing: false, probe: Probe::None });
         inner.queue.clear();
         inner.queue.push_back(Entry::Own(hello));
         inner.wake();
@@ -101,6 +113,22 @@ impl Outbox {
         self.push(number, Entry::Own(item));
     }
 
+    /// Lets a ping leave behind the next batch of this link, whenever there is one.
+    pub(crate) fn probe(&self, number: u64, ping: u64) {
+        if let Some(link) = self.0.lock().link.as_mut().filter(|link| link.number == number) {
+            link.probe = Probe::Waits(ping);
+        }
+    }
+
+    /// The probe that has left since the last call, and when.
+    pub(crate) fn left_probe(&self, number: u64) -> Option<(u64, Instant)> {
+        let mut inner = self.0.lock();
+        let link = inner.link.as_mut().filter(|link| link.number == number)?;
+        let Probe::Left(ping, at) = link.probe else { return None };
+        link.probe = Probe::None;
+        Some((ping, at))
+    }
+
     fn push(&self, number: u64, entry: Entry) {
         let mut inner = self.0.lock();
         if inner.link.is_some_and(|link| link.number == number && !link.finishing) {
@@ -144,6 +172,12 @@ impl Outbox {
             }
             inner.waker = Some(context.waker().clone());
             return Poll::Pending;
+        }
+        if let Some(own) = &mut inner.link
+            && let Probe::Waits(ping) = own.probe
+        {
+            own.probe = Probe::Left(ping, now);
+            items.push(encode_gateway_item(FromGateway::Ping(ping)));
         }
         drop(inner);
         let age_us = u64::try_from(now.duration_since(link.opened).as_micros()).unwrap_or(u64::MAX);

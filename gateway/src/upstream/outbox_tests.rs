@@ -205,3 +205,21 @@ fn the_stream_is_woken_for_the_first_item_and_for_the_end() {
     assert_eq!(rings(), 3, "the old link's stream learns of its end");
     assert!(outbox.poll_batch(&mut context, 1, 9).is_ready());
 }
+
+#[test]
+fn a_probe_rides_behind_a_batch_and_is_none_by_itself() {
+    let outbox = linked();
+    outbox.probe(1, 5);
+    assert_eq!(batch(&outbox, 1), None);
+    assert_eq!(outbox.left_probe(1), None);
+    outbox.request(1, subscribe(1));
+    let items = batch(&outbox, 1).expect("a batch");
+    assert_eq!(items.last(), Some(&FromGateway::Ping(5)));
+    assert_eq!(items.len(), 2);
+    assert_eq!(outbox.left_probe(1).map(|(ping, _)| ping), Some(5));
+    assert_eq!(outbox.left_probe(1), None, "told once");
+    outbox.probe(1, 6);
+    outbox.open(2, HELLO);
+    outbox.welcome(2, OWNER);
+    assert_eq!(batch(&outbox, 2), Some(vec![HELLO]), "it went with its link");
+}
