@@ -41,12 +41,13 @@ function normal(step, bytes) {
 }
 
 /** CLIENT ID's answer is a number that only has to be one. */
-const isClientId = (step) => /^client id$/i.test(step.commands?.join());
+const isClientId = ({ commands }) => commands?.length === 1 && /^client id$/i.test(commands[0]);
 
 /** The values of one step on one connection, as text that can be compared. */
 function shown(step, values) {
+  const id = isClientId(step);
   const all = values.map((bytes) =>
-    isClientId(step) && /^:\d+\r\n$/.test(text(bytes)) ? ":ID\r\n" : normal(step, bytes),
+    id && /^:\d+\r\n$/.test(text(bytes)) ? ":ID\r\n" : normal(step, bytes),
   );
   if (step.pushesLast) return [...all.filter((text) => text[0] !== ">"), ...all.filter((text) => text[0] === ">")];
   if (step.perChannel) {

@@ -181,9 +181,13 @@ export class Raw {
   async barrier(milliseconds = ANSWER_MS) {
     const mark = `barrier-${(this.#barriers += 1)}`;
     this.send(["PING", mark]);
-    const found = () => this.values.findIndex((bytes) => bytes.includes(mark));
-    const came = await this.until(() => found() >= 0, milliseconds);
-    const taken = this.values.splice(0, came ? found() : this.values.length);
+    let at = 0; // every value is looked at once
+    const found = () => {
+      while (at < this.values.length && !this.values[at].includes(mark)) at += 1;
+      return at < this.values.length;
+    };
+    const came = await this.until(found, milliseconds);
+    const taken = this.values.splice(0, at);
     if (came) this.values.shift();
     return { taken, answered: came };
   }

@@ -168,6 +168,7 @@ export default [
     say("a", "RESET"),
   ]),
   script("QUIT", [say("a", "PING"), say("a", "QUIT", { closes: true })]),
+  script("QUIT with more words", [say("a", "quit now", { closes: true })]),
   script("QUIT while subscribed", [
     say("a", "SUBSCRIBE quit-1 quit-2"),
     say("a", "QUIT", { closes: true }),
