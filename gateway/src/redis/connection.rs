@@ -13,12 +13,14 @@ use campanile_proto::names::{self, Space};
 
 use crate::client::close::Ending;
 use crate::client::outbox::Tag;
-use crate::hub::reason::{Published, Reason};
+use crate::hub::reason::Reason;
 use crate::hub::{Query, Told};
+use crate::redis::answers::{self, NOT_OPEN, PATTERN_TOO_LONG, TOO_LONG, TOO_MANY};
 use crate::redis::catalog;
 use crate::redis::codec;
 use crate::redis::command::{self, Kind, Refused, Spec, Verb, look_up};
-use crate::redis::decode::{Command, Fault, number};
+use crate::redis::decode::{Command, Fault};
+use crate::redis::greeting::{self, Greeting};
 use crate::redis::info::{self, Facts};
 use crate::redis::pending::{Pending, Phase, Question, Slot, Subscribing, Then};
 use crate::redis::reply::{Version, Writer};
@@ -256,44 +258,45 @@ impl Connection {
                     None => to.simple("PONG"),
                 });
             }
-            Verb::Echo => self.reply(out, |to| to.bulk(first.map_or(&b""[..], |text| text))),
             Verb::Hello => self.hello(rest(1), out),
-            Verb::Auth => match rest(1) {
-                [_] => self.fail(
-                    "ERR AUTH <password> called without any password configured for the default user. Are you sure \
-                     your configuration is correct?",
-                    out,
-                ),
-                [user, _] if is_known(user) => self.ok(out),
-                [_, _] => self.fail(WRONG_PASSWORD, out),
-                _ => self.fail("ERR syntax error", out),
-            },
-            Verb::Select => match first.and_then(|index| number(index)) {
-                Some(0) => self.ok(out),
-                Some(_) => self.fail("ERR DB index is out of range", out),
-                None => self.fail("ERR value is not an integer or out of range", out),
-            },
+            Verb::Reset => self.reset(out),
             Verb::Quit => {
                 self.ok(out);
                 self.end(Ending::Gone, out);
             }
-            Verb::Reset => self.reset(out),
+            Verb::Web => self.end(Ending::Malformed, out),
+            _ => self.run_plain(spec, arguments, around, out),
+        }
+    }
+
+    /// What touches no subscription.
+    fn run_plain(
+        &mut self,
+        spec: &'static Spec,
+        arguments: &[Bytes],
+        around: &mut dyn Around,
+        out: &mut Outcome,
+    ) {
+        let rest = |from: usize| arguments.get(from..).unwrap_or_default();
+        let first = arguments.get(1);
+        match spec.verb {
+            Verb::Echo => self.reply(out, |to| to.bulk(first.map_or(&b""[..], |text| text))),
+            Verb::Auth => self.ok_or(greeting::authenticate(rest(1)), out),
+            Verb::Select => self.ok_or(greeting::select(rest(1)), out),
             Verb::ClientId => {
                 let id = self.id.cast_signed();
                 self.reply(out, |to| to.integer(id));
             }
-            Verb::ClientSetName => match first_name(rest(2)) {
-                Ok(name) => {
-                    self.name = name;
-                    self.ok(out);
-                }
-                Err(text) => self.fail(text, out),
-            },
+            Verb::ClientSetName => {
+                let name = greeting::read_name(arguments.get(2).map_or(&b""[..], |name| name));
+                let named = name.map(|name| self.name = name);
+                self.ok_or(named, out);
+            }
             Verb::ClientGetName => {
                 let name = self.name.clone();
                 self.reply(out, |to| if name.is_empty() { to.null() } else { to.bulk(&name) });
             }
-            Verb::ClientSetInfo => self.set_info(rest(2), out),
+            Verb::ClientSetInfo => self.ok_or(greeting::set_info(rest(2)), out),
             Verb::Info => {
                 let facts = around.facts();
                 self.reply(out, |to| info::info(rest(1), &facts, to));
@@ -311,8 +314,7 @@ impl Connection {
             }
             Verb::CommandInfo => self.reply(out, |to| catalog::info(rest(2), to)),
             Verb::CommandDocs => self.reply(out, |to| catalog::docs(rest(2), to)),
-            Verb::Web => self.end(Ending::Malformed, out),
-            Verb::Container => self.refuse(&command::wrong_number(spec), out),
+            _ => self.refuse(&command::wrong_number(spec), out),
         }
     }
 
@@ -331,7 +333,7 @@ impl Connection {
         };
         if let Some(reason) = refused {
             out.effect(Effect::Refused(reason));
-            return self.fail(&publish_error(reason), out);
+            return self.reply(out, |to| answers::published(Err(reason), to));
         }
         let bytes = payload.len();
         let token = self.pending.push(Slot::Publish { bytes, answer: None });
@@ -389,10 +391,10 @@ impl Connection {
                 out.effect(Effect::Leave { number, told: true });
                 left += 1;
             }
-            unsubscribed(kind, Some(name), self.subscriptions.count(kind), &mut to);
+            answers::unsubscribed(kind, Some(name), self.subscriptions.count(kind), &mut to);
         }
         if names.is_empty() {
-            unsubscribed(kind, None, self.subscriptions.count(kind), &mut to);
+            answers::unsubscribed(kind, None, self.subscriptions.count(kind), &mut to);
         }
         self.pending.push(Slot::Unsubscribe { replies, left });
         self.flush(out);
@@ -405,7 +407,7 @@ impl Connection {
         let question =
             Question::Listeners(names.iter().cloned().zip(topics.iter().map(Option::is_some)).collect());
         if asked.is_empty() {
-            return self.reply(out, |to| answer(&question, Ok(Told::Listeners(Vec::new())), to));
+            return self.reply(out, |to| answers::told(&question, Ok(Told::Listeners(Vec::new())), to));
         }
         self.ask(question, Query::Listeners(asked), out);
     }
@@ -416,45 +418,13 @@ impl Connection {
     }
 
     fn hello(&mut self, arguments: &[Bytes], out: &mut Outcome) {
-        let mut version = self.version;
-        let mut rest = arguments;
-        if let [wanted, options @ ..] = arguments {
-            version = match number(wanted) {
-                Some(2) => Version::Resp2,
-                Some(3) => Version::Resp3,
-                Some(_) => return self.fail("NOPROTO unsupported protocol version", out),
-                None => return self.fail("ERR Protocol version is not an integer or out of range", out),
-            };
-            rest = options;
+        match greeting::read(arguments, self.version) {
+            Ok(Greeting { version, name }) => {
+                self.name = name.unwrap_or_else(|| self.name.clone());
+                self.turn_to(Then::Hello(version), version, out);
+            }
+            Err(refused) => self.refuse(&refused, out),
         }
-        let mut name = None;
-        let mut is_welcome = true;
-        while let [option, options @ ..] = rest {
-            rest = match options {
-                [user, _, behind @ ..] if option.eq_ignore_ascii_case(b"auth") => {
-                    is_welcome = is_known(user);
-                    behind
-                }
-                [wanted, behind @ ..] if option.eq_ignore_ascii_case(b"setname") => {
-                    match first_name(std::slice::from_ref(wanted)) {
-                        Ok(wanted) => name = Some(wanted),
-                        Err(text) => return self.fail(text, out),
-                    }
-                    behind
-                }
-                _ => {
-                    let mut text = b"ERR Syntax error in HELLO option '".to_vec();
-                    text.extend_from_slice(command::quoted(option, usize::MAX));
-                    text.push(b'\'');
-                    return self.reply(out, |to| to.error_bytes(&text));
-                }
-            };
-        }
-        if !is_welcome {
-            return self.fail(WRONG_PASSWORD, out);
-        }
-        self.name = name.unwrap_or_else(|| self.name.clone());
-        self.turn_to(Then::Hello(version), version, out);
     }
 
     fn reset(&mut self, out: &mut Outcome) {
@@ -473,26 +443,6 @@ impl Connection {
             self.flush(out);
         } else {
             out.effect(Effect::Turn { token });
-        }
-    }
-
-    fn set_info(&mut self, arguments: &[Bytes], out: &mut Outcome) {
-        let [option, value] = arguments else { return };
-        let known = ["lib-name", "lib-ver"];
-        match known.iter().find(|known| option.eq_ignore_ascii_case(known.as_bytes())) {
-            None => {
-                let mut text = b"ERR Unrecognized option '".to_vec();
-                text.extend_from_slice(command::quoted(option, usize::MAX));
-                text.push(b'\'');
-                self.reply(out, |to| to.error_bytes(&text));
-            }
-            Some(known) if !is_printable(value) => {
-                self.fail(
-                    &format!("ERR {known} cannot contain spaces, newlines or special characters."),
-                    out,
-                );
-            }
-            Some(_) => self.ok(out),
         }
     }
 
@@ -550,20 +500,15 @@ impl Connection {
                 Slot::Ready(replies) | Slot::Unsubscribe { replies, .. } => {
                     out.reply.extend_from_slice(&replies)
                 }
-                Slot::Publish { answer: Some(Ok(receivers)), .. } => to.integer(receivers.cast_signed()),
-                Slot::Publish { answer: Some(Err(reason)), .. } => to.error(&publish_error(reason)),
+                Slot::Publish { answer: Some(result), .. } => answers::published(result, &mut to),
                 Slot::Publish { answer: None, .. } | Slot::Ask { told: None, .. } => {}
-                Slot::Ask { question, told: Some(told) } => answer(&question, told, &mut to),
+                Slot::Ask { question, told: Some(told) } => answers::told(&question, told, &mut to),
                 Slot::Turn { then: Then::Hello(version), .. } => info::hello(version, self.id, &mut to),
                 Slot::Turn { then: Then::Reset, .. } => to.simple("RESET"),
                 Slot::Subscribe(Subscribing { kind, names, tags, .. }) => {
                     for (name, is_new) in &names {
                         let count = self.subscriptions.confirm(kind, *is_new);
-                        let (_, word, _) = kind.words();
-                        to.push(3);
-                        to.bulk(word.as_bytes());
-                        to.bulk(name);
-                        to.integer(count as i64);
+                        answers::subscribed(kind, name, count, &mut to);
                     }
                     self.subscriptions.let_go(&tags);
                 }
@@ -581,6 +526,13 @@ impl Connection {
 
     fn ok(&mut self, out: &mut Outcome) {
         self.reply(out, |to| to.simple("OK"));
+    }
+
+    fn ok_or(&mut self, result: Result<(), Refused>, out: &mut Outcome) {
+        match result {
+            Ok(()) => self.ok(out),
+            Err(refused) => self.refuse(&refused, out),
+        }
     }
 
     fn fail(&mut self, text: &str, out: &mut Outcome) {
@@ -603,80 +555,12 @@ impl Connection {
     }
 }
 
-const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
-const TOO_LONG: &str = "ERR channel name is too long";
-const PATTERN_TOO_LONG: &str = "ERR pattern is too long";
-const TOO_MANY: &str = "ERR too many subscriptions";
-const NOT_OPEN: &str = "NOPERM unmatched topic: no [[topics]] pattern of this gateway matches the channel";
-
 /// Commands of clients of version 2 that are subscribed to anything.
 fn is_for_subscribers(verb: Verb) -> bool {
     matches!(
         verb,
         Verb::Subscribe(_) | Verb::Unsubscribe(_) | Verb::Ping | Verb::Quit | Verb::Reset | Verb::Web
     )
-}
-
-/// The one user, who needs no password.
-fn is_known(user: &[u8]) -> bool {
-    user == b"default"
-}
-
-/// The name of a connection, the first of these.
-fn first_name(arguments: &[Bytes]) -> Result<Bytes, &'static str> {
-    match arguments {
-        [name, ..] if is_printable(name) => Ok(Bytes::copy_from_slice(name)),
-        _ => Err("ERR Client names cannot contain spaces, newlines or special characters."),
-    }
-}
-
-fn is_printable(text: &[u8]) -> bool {
-    text.iter().all(|byte| (b'!'..=b'~').contains(byte))
-}
-
-fn publish_error(reason: Reason) -> String {
-    if reason == Reason::UnmatchedTopic {
-        return NOT_OPEN.to_owned();
-    }
-    let outcome = match reason.outcome() {
-        Published::Not => "not_published",
-        Published::Unknown => "unknown",
-    };
-    format!("ERR {}, outcome: {outcome}, retry: {}", reason.text(), reason.retry())
-}
-
-fn unsubscribed(kind: Kind, name: Option<&Bytes>, count: usize, to: &mut Writer<'_>) {
-    let (_, _, word) = kind.words();
-    to.push(3);
-    to.bulk(word.as_bytes());
-    match name {
-        Some(name) => to.bulk(name),
-        None => to.null(),
-    }
-    to.integer(count as i64);
-}
-
-/// The answer to a question.
-fn answer(question: &Question, told: Result<Told, Reason>, to: &mut Writer<'_>) {
-    match (question, told) {
-        (_, Err(reason)) => to.error(&format!("ERR {}", reason.text())),
-        (Question::Channels, Ok(Told::Topics(names))) => {
-            to.array(names.len());
-            names.iter().for_each(|name| to.bulk(name));
-        }
-        (Question::Listeners(asked), Ok(Told::Listeners(counts))) => {
-            let mut counts = counts.into_iter();
-            to.array(2 * asked.len());
-            for (name, was_asked) in asked {
-                let count = was_asked.then(|| counts.next()).flatten();
-                to.bulk(name);
-                to.integer(count.unwrap_or(0).cast_signed());
-            }
-        }
-        (Question::Patterns, Ok(Told::Patterns(count))) => to.integer(count.cast_signed()),
-        // The hub answers what it was asked.
-        (_, Ok(_)) => to.error("ERR no such answer"),
-    }
 }
 
 #[cfg(test)]

@@ -2,15 +2,17 @@
 //!
 //! `accept` takes connections, `socket` reads and writes one, [`decode`] turns bytes into commands and `inline` those that
 //! people type, [`command`] lists what there is, [`connection`] holds the rules of a connection, with its
-//! `subscriptions` and the replies that are `pending`, [`reply`] writes replies, `catalog` and [`info`] know the longer ones,
-//! `session` carries out what the rules say, [`codec`] encodes messages.
+//! `subscriptions` and the replies that are `pending`; `greeting` reads who a client is. [`reply`] writes replies, `answers`, `catalog`
+//! and [`info`] know their words, `session` carries out what the rules say, [`codec`] encodes messages.
 
 pub(crate) mod accept;
+pub(crate) mod answers;
 pub(crate) mod catalog;
 pub mod codec;
 pub mod command;
 pub mod connection;
 pub mod decode;
+pub(crate) mod greeting;
 pub mod info;
 pub(crate) mod inline;
 pub(crate) mod pending;

@@ -165,10 +165,13 @@ impl Session {
         rules: impl FnOnce(&mut Connection, &mut Outcome),
         wire: &mut Wire,
     ) -> Result<(), Ending> {
+        let before = wire.len();
         if let Some(end) = self.run(|connection, _, out| rules(connection, out), Some(wire)) {
             return Err(end);
         }
-        self.write_held(wire);
+        if wire.len() > before {
+            self.write_held(wire);
+        }
         let mut goes_on = true;
         while goes_on {
             let rules = |connection: &mut Connection, around: &mut Surroundings, out: &mut Outcome| {
