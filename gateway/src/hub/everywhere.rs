@@ -161,10 +161,10 @@ impl Everywhere {
 }
 
 impl Inner {
-    fn give(&self, found: Vec<Box<Match>>, touched: &mut Touched) -> u64 {
+    fn give(&self, found: Vec<Match>, touched: &mut Touched) -> u64 {
         let mut given = 0;
         for found in found {
-            let Match { topic, patterns, epoch, offset, message, .. } = *found;
+            let Match { topic, patterns, epoch, offset, message, .. } = found;
             let listeners = self.patterns.listeners(&patterns);
             given += listeners.clone().count() as u64;
             fan_out(&topic, listeners, &message, (epoch, offset), touched);

@@ -57,7 +57,7 @@ impl Holds {
         said: Said,
         is_linked: impl Fn(Incarnation) -> bool,
         now: Instant,
-        out: &mut Vec<Box<Match>>,
+        out: &mut Vec<Match>,
     ) -> Result<(), OutOfOrder> {
         self.run(source, topic, said, &is_linked, now, out);
         if self.bytes > HELD_BYTES {
@@ -75,7 +75,7 @@ impl Holds {
         said: Said,
         is_linked: &dyn Fn(Incarnation) -> bool,
         now: Instant,
-        out: &mut Vec<Box<Match>>,
+        out: &mut Vec<Match>,
     ) {
         let key = (topic, source);
         if let Some(held) = self.held.get_mut(&key) {
@@ -97,7 +97,7 @@ impl Holds {
                         self.bytes += cost(&said);
                         self.held.insert(key, Held { behind, since: now, said: vec![said] });
                     }
-                    None => out.push(found),
+                    None => out.push(*found),
                 }
             }
             Said::Moved(epoch, offset) => {
@@ -120,7 +120,7 @@ impl Holds {
         is_it: impl Fn(&(Bytes, Incarnation), &Held) -> bool,
         is_linked: &dyn Fn(Incarnation) -> bool,
         now: Instant,
-        out: &mut Vec<Box<Match>>,
+        out: &mut Vec<Match>,
     ) {
         let found = self.held.iter().filter(|(key, held)| is_it(key, held));
         let keys: Vec<_> = found.map(|(key, _)| key.clone()).collect();
@@ -139,7 +139,7 @@ impl Holds {
         process: Incarnation,
         is_linked: impl Fn(Incarnation) -> bool,
         now: Instant,
-        out: &mut Vec<Box<Match>>,
+        out: &mut Vec<Match>,
     ) {
         self.release(|_, held| held.behind.incarnation == process, &is_linked, now, out);
     }

@@ -35,17 +35,20 @@ impl Table {
                 answer_names(link, id, names);
             }
             Query::Listeners(topics) => {
-                let count = |topic: Bytes| {
-                    let entry = self.find(&topic)?;
-                    let inner = entry.inner.lock();
-                    inner.is_held().then(|| inner.topic.listeners())
-                };
-                let counts = topics.into_iter().map(|topic| count(topic).unwrap_or(0)).collect();
+                let counts = topics.into_iter().map(|topic| self.listeners(&topic)).collect();
                 let answer = QueryAnswer { id, names: Vec::new(), counts, last: true, refused: false };
                 link.push(FromTopicServer::QueryAnswer(answer));
             }
             Query::Patterns => answer_names(link, id, self.patterns.all().into_iter().collect()),
         }
+    }
+
+    /// How many listeners of a topic count, if it is held here.
+    pub fn listeners(&self, topic: &[u8]) -> u32 {
+        self.find(topic).map_or(0, |entry| {
+            let inner = entry.inner.lock();
+            if inner.is_held() { inner.topic.listeners() } else { 0 }
+        })
     }
 
     /// Notes whether any listener of a topic counts, after every step that may change it.

@@ -1,5 +1,6 @@
 //! The topics of a gateway: who listens, what is published, and what topic servers say of them.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -88,8 +89,10 @@ impl Gateway {
         self.listeners += 1;
         let id = self.listeners;
         let tag = Tag::new(&channel.to_be_bytes(), &[]);
+        // Every other one counts as a receiver.
+        let counts = id % 2 == 0;
         let listener =
-            Listener { id, channel: ChannelId(channel), client: client.clone(), codec: &Plain, tag, counts: false };
+            Listener { id, channel: ChannelId(channel), client: client.clone(), codec: &Plain, tag, counts };
         let deadline = now + DEADLINE;
         self.run(cell, |topic, routes, effects| topic.join(listener, start, deadline, now, routes, effects));
         Joined { cell, listener: id }
@@ -143,7 +146,14 @@ impl Gateway {
             }
             FromTopicServer::Published { slot, number, epoch, offset, receivers } => {
                 self.at(slot, |topic, _, routes, effects| {
-                    topic.published(number, Accepted { epoch, offset, receivers }, link, now, routes, effects);
+                    topic.published(
+                        number,
+                        Accepted { epoch, offset, receivers },
+                        link,
+                        now,
+                        routes,
+                        effects,
+                    );
                 });
             }
             FromTopicServer::PublishRefused { slot, number, reason } => {
@@ -193,6 +203,12 @@ impl Gateway {
     /// Topics that are still there.
     pub(crate) fn topics(&self) -> usize {
         self.cells.len()
+    }
+
+    /// How many listeners count, by topic.
+    pub(crate) fn counting(&self) -> BTreeMap<Bytes, u32> {
+        let count = |topic: &Topic| topic.listeners().iter().filter(|listener| listener.counts).count();
+        self.cells.values().map(|cell| (cell.name.clone(), count(&cell.topic) as u32)).collect()
     }
 
     fn find_or_create(&mut self, name: &Bytes, now: Instant) -> u64 {

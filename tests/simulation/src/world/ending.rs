@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use campanile_proto::message::Place;
 
 use super::{Event, World};
@@ -52,9 +53,27 @@ impl World {
                 positions[topic].extend(position);
             }
         }
+        self.receivers_are_counted();
         for client in 0..self.clients.len() {
             self.clients[client].wants.clear();
             self.lose_session(client);
+        }
+    }
+
+    /// Owners know how many listeners count.
+    fn receivers_are_counted(&mut self) {
+        let mut counting: BTreeMap<Bytes, u32> = BTreeMap::new();
+        for (topic, count) in self.gateways.iter().flatten().flat_map(Gateway::counting) {
+            *counting.entry(topic).or_default() += count;
+        }
+        for (topic, count) in counting {
+            let known: u32 = self.servers.iter().flatten().map(|server| server.table.listeners(&topic)).sum();
+            if known != count {
+                let topic = number_of(&topic);
+                let text =
+                    format!("{count} listeners of topic {topic} count, and its owner knows of {known}");
+                self.checker.fail(Invariant::Answered, text);
+            }
         }
     }
 
