@@ -10,6 +10,12 @@ pub fn speaks(version: u32) -> bool {
     version != 0 && (version == LINK_VERSION || version + 1 == LINK_VERSION)
 }
 
+/// Whether an end that was refused for these reasons should say the other version next time. What is said has not changed since
+/// version 1.
+pub fn is_refused_version(reasons: &str) -> bool {
+    reasons.contains("speaks link version")
+}
+
 /// Longest idempotency key, in bytes.
 pub const KEY_BYTES: usize = 64;
 

@@ -38,12 +38,28 @@ async fn a_gateway_with_another_ring_of_the_same_version() {
 #[tokio::test]
 async fn a_gateway_of_a_release_too_far_ahead() {
     let newer = (LINK_VERSION + 1).to_string();
-    refused(|hello| hello.link_version = LINK_VERSION + 1, "link_version", &[&newer]).await;
+    // By these words the gateway knows that it should say an older version.
+    let words = [&newer[..], "speaks link version"];
+    assert!(words.iter().any(|word| campanile_proto::ids::is_refused_version(word)));
+    refused(|hello| hello.link_version = LINK_VERSION + 1, "link_version", &words).await;
 }
 
 #[tokio::test]
 async fn a_gateway_of_no_link_version() {
     refused(|hello| hello.link_version = 0, "link_version", &["0"]).await;
+}
+
+/// Each in its own version: a gateway of the release before would refuse a newer one.
+#[tokio::test]
+async fn a_gateway_of_the_release_before_is_answered_in_its_version() {
+    let cluster = Cluster::start(1, 1).await;
+    let server = &cluster.topic_servers[0];
+    for (incarnation, version) in [(1001, LINK_VERSION - 1), (1002, LINK_VERSION)] {
+        let mut hello = hello(&cluster.ring(), &server.name, server.address, incarnation);
+        hello.link_version = version;
+        let link = FakeGateway::open(server.address, hello).await.unwrap();
+        assert_eq!(link.version, version);
+    }
 }
 
 #[tokio::test]

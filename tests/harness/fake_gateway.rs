@@ -22,6 +22,8 @@ pub(crate) struct FakeGateway {
     to: mpsc::Sender<GatewayBatch>,
     from: Streaming<TopicServerBatch>,
     received: std::vec::IntoIter<FromTopicServer>,
+    /// The link version that the topic server has answered.
+    pub(crate) version: u32,
 }
 
 /// What a gateway of this incarnation would say first.
@@ -71,9 +73,12 @@ impl FakeGateway {
         to.send(batch(vec![FromGateway::Hello(hello)])).await.unwrap();
         let opened = timeout(DEADLINE, client.connect(Box::pin(batches)));
         let from = opened.await.expect("answers in time")?.into_inner();
-        let mut link = Self { to, from, received: Vec::new().into_iter() };
+        let mut link = Self { to, from, received: Vec::new().into_iter(), version: 0 };
         match link.next().await? {
-            Some(FromTopicServer::Welcome(_)) => Ok(link),
+            Some(FromTopicServer::Welcome(welcome)) => {
+                link.version = welcome.link_version;
+                Ok(link)
+            }
             other => panic!("no Welcome but {other:?}"),
         }
     }

@@ -84,6 +84,8 @@ pub(crate) async fn keep(upstream: Arc<Upstream>, shared: Shared) {
                     shared.metrics.links.inc();
                     shared.hub.settle();
                     let trouble = read(&upstream, &shared, open).await;
+                    // Who comes next may be another release.
+                    upstream.set_version(LINK_VERSION);
                     shared.metrics.links.dec();
                     trouble
                 }
@@ -136,7 +138,7 @@ async fn open(upstream: &Arc<Upstream>, shared: &Shared, number: u64) -> Result<
     let batches = Batches { upstream: Arc::clone(upstream), links: Arc::clone(&shared.links), number };
     let greeting = async {
         let answer = client.connect(batches).await.inspect_err(|status| {
-            if status.code() == tonic::Code::FailedPrecondition {
+            if ids::is_refused_version(status.message()) {
                 upstream.say_other_version();
             }
         });

@@ -320,7 +320,7 @@ impl Upstream {
         self.version.store(version, Ordering::Relaxed);
     }
 
-    /// It was refused, and nobody knows whether because of the link version: next time the other one is said.
+    /// The link version was refused: next time the other one is said.
     pub(crate) fn say_other_version(&self) {
         let other = if self.version() == LINK_VERSION { LINK_VERSION - 1 } else { LINK_VERSION };
         self.set_version(other);

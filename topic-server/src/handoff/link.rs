@@ -174,6 +174,8 @@ async fn keep_one(place: Place, shared: Shared, stop: CancellationToken) {
                 shared.metrics.peer_links.dec();
                 outbox.close();
                 shared.handoff.undialed(&place, number, Instant::now());
+                // Who comes next may be another release.
+                version = LINK_VERSION;
                 trouble
             }
             // It was ourselves.
@@ -230,8 +232,7 @@ async fn open(
         Ok(greeted) => greeted,
         Err(status) if status.code() == Code::AlreadyExists => return Ok(None),
         Err(status) => {
-            // Nobody knows whether because of the link version: next time the other one is said.
-            if status.code() == Code::FailedPrecondition {
+            if ids::is_refused_version(status.message()) {
                 *version = if *version == LINK_VERSION { LINK_VERSION - 1 } else { LINK_VERSION };
             }
             return Err(format!("refused: {}", status.message()));
