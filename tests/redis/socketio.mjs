@@ -43,11 +43,15 @@ export class SocketIoServer {
   }
 
   /** Has it do something of socketio-server.mjs. */
-  do(what, ...args) {
+  async do(what, ...args) {
     const number = (this.#numbers += 1);
     const answer = new Promise((done, wrong) => this.#answers.set(number, { done, wrong }));
-    this.#child.send({ number, what, args });
-    return answer;
+    const gone = this.ended.then((code) => {
+      throw new Error(`the Socket.IO server at ${this.url} ended with ${code}: it cannot do "${what}"`);
+    });
+    gone.catch(() => {});
+    this.#child.send({ number, what, args }, () => {});
+    return Promise.race([answer, gone]);
   }
 
   /** Ends it at once, as a crash would. */
