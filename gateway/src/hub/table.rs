@@ -179,7 +179,7 @@ impl Hub {
     }
 
     /// Listens to all topics of the plain space whose shown names match a pattern of at most
-    /// [`PATTERN_BYTES`](campanile_proto::ids::PATTERN_BYTES). The channel is told ([`Item::PatternJoined`]) when every topic
+    /// [`PATTERN_BYTES`]. The channel is told ([`Item::PatternJoined`]) when every topic
     /// server knows of it, and gets every message that is published from then on; or why it does not, at the deadline
     /// at the latest. `None` if it will not for want of memory, or because the pattern is longer: then nothing is kept of it.
     pub fn join_pattern(
