@@ -22,7 +22,13 @@ pub(crate) fn from_gateway(data: &[u8]) -> Verdict {
     };
     let again: Vec<_> = items.iter().cloned().map(encode_gateway_item).collect();
     for (item, wire) in items.iter().zip(&again) {
-        if matches!(item, FromGateway::Subscribe { .. } | FromGateway::Publish(_)) {
+        if matches!(
+            item,
+            FromGateway::Subscribe { .. }
+                | FromGateway::Publish(_)
+                | FromGateway::Pattern(_)
+                | FromGateway::Query(..)
+        ) {
             assert!(wire.encoded_len() <= gateway_item_cost(item) + UNCOUNTED, "{item:?}");
         }
     }
@@ -41,7 +47,13 @@ pub(crate) fn from_topic_server(data: &[u8]) -> Verdict {
     };
     let again: Vec<_> = items.iter().cloned().map(encode_topic_server_item).collect();
     for (item, wire) in items.iter().zip(&again) {
-        if matches!(item, FromTopicServer::Deliver { .. } | FromTopicServer::Missed { .. }) {
+        if matches!(
+            item,
+            FromTopicServer::Deliver { .. }
+                | FromTopicServer::Missed { .. }
+                | FromTopicServer::Match(_)
+                | FromTopicServer::QueryAnswer(_)
+        ) {
             assert!(wire.encoded_len() <= topic_server_item_cost(item) + UNCOUNTED, "{item:?}");
         }
     }

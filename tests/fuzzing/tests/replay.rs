@@ -12,12 +12,15 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use campanile_fuzzing::{TARGETS, Verdict};
 use campanile_proto::handoff::{
-    FromPeer, Head, KnownKey, Past, PeerBatch, PeerHello, PeerWelcome, Piece, SentWindow, encode_peer_item,
+    FromPeer, Head, Introduced, KnownKey, Past, PeerBatch, PeerHello, PeerWelcome, Piece, SentWindow,
+    encode_peer_item,
 };
 use campanile_proto::link::{GatewayBatch, TopicServerBatch};
 use campanile_proto::message::{
     Encoding, Found, FromGateway, FromTopicServer, Hello, Message, Place, Publish, Refusal, Rings, Welcome,
 };
+use campanile_proto::names::Space;
+use campanile_proto::reach::{Behind, Match, Pattern, Query, QueryAnswer};
 use campanile_proto::wire::{encode_gateway_item, encode_topic_server_item};
 use campanile_proto::{Epoch, Incarnation, Subscription};
 use campanile_ring_config::Ring;
@@ -174,6 +177,20 @@ fn from_gateway() -> Vec<FromGateway> {
             previous_rings: vec!["version = 1".into()],
         }),
         FromGateway::Subscribe { subscription, topic: Bytes::from_static(b"room:1"), listeners: 2 },
+        FromGateway::Count { subscription, listeners: 3, change: 2 },
+        FromGateway::Pattern(Pattern {
+            number: 1,
+            pattern: Bytes::from_static(b"room:*"),
+            listeners: 2,
+            change: 3,
+        }),
+        FromGateway::AllPatterns,
+        FromGateway::Query(
+            1,
+            Query::Topics { pattern: Some(Bytes::from_static(b"r*")), space: Space::Plain },
+        ),
+        FromGateway::Query(2, Query::Listeners(vec![Bytes::from_static(b"room:1")])),
+        FromGateway::Query(3, Query::Patterns),
         FromGateway::Unsubscribe { subscription },
         FromGateway::Publish(Publish {
             slot: 3,
@@ -209,6 +226,26 @@ fn from_topic_server() -> Vec<FromTopicServer> {
         missed(Found::Messages(vec![message(), message()])),
         missed(Found::Gone { oldest: Some(20) }),
         FromTopicServer::Published { slot: 3, number: 9, epoch, offset: 42, receivers: 5 },
+        FromTopicServer::Counted { subscription, change: 2 },
+        FromTopicServer::PatternStands { number: 1, change: 3 },
+        FromTopicServer::Match(Box::new(Match {
+            subscription: Some(subscription),
+            topic: Bytes::from_static(b"room:1"),
+            patterns: vec![1, 2],
+            epoch,
+            offset: 43,
+            message: message(),
+            behind: Some(Behind { incarnation: Incarnation(8), epoch, offset: 42 }),
+        })),
+        FromTopicServer::PatternsMoved { topic: Bytes::from_static(b"room:1"), epoch, offset: 43 },
+        FromTopicServer::PatternsLost,
+        FromTopicServer::QueryAnswer(QueryAnswer {
+            id: 2,
+            names: vec![Bytes::from_static(b"room:1")],
+            counts: vec![3],
+            last: true,
+            refused: false,
+        }),
         FromTopicServer::PublishRefused { slot: 3, number: 9, reason: Refusal::KeyReused },
         FromTopicServer::SubscribeRefused { subscription, reason: Refusal::NotOwner },
         FromTopicServer::Draining,
@@ -229,7 +266,10 @@ fn from_peer() -> Vec<FromPeer> {
             offset: 42,
             opened_under: 2,
             renewed_from: Some(Epoch(4)),
-            matching: Vec::new(),
+            matching: vec![Introduced {
+                gateway: Incarnation(7),
+                behind: Behind { incarnation: Incarnation(8), epoch: Epoch(5), offset: 42 },
+            }],
         }),
         history: vec![Past { message: message(), age_ms: 12 }],
         keys: vec![KnownKey { key: Bytes::from_static(b"key"), offset: 42, body: 1 << 100, left_ms: 90 }],
@@ -260,6 +300,7 @@ fn from_peer() -> Vec<FromPeer> {
         }),
         FromPeer::Rings(rings()),
         FromPeer::Sees(vec![place()]),
+        FromPeer::PatternGateways(vec![Incarnation(7)]),
         FromPeer::Claim { topic: topic(), ring_version: 3 },
         FromPeer::ClaimAll(3),
         FromPeer::Taken(1),
