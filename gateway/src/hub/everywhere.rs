@@ -1,7 +1,7 @@
 //! What concerns all topic servers and no single topic: patterns, and queries. One lock for all of it: only fronts with patterns
 //! come here.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use campanile_proto::Epoch;
@@ -17,6 +17,9 @@ use crate::hub::patterns::Patterns;
 use crate::hub::queries::{Queries, Query};
 use crate::upstream::Links;
 
+/// How often it is looked whose time is up.
+const TICK: Duration = Duration::from_millis(100);
+
 /// Patterns and queries of a gateway.
 #[derive(Debug, Default)]
 pub(crate) struct Everywhere(Mutex<Inner>);
@@ -26,6 +29,8 @@ struct Inner {
     patterns: Patterns,
     holds: Holds,
     queries: Queries,
+    /// When it is looked again whose time is up.
+    next_tick: Option<Instant>,
 }
 
 impl Everywhere {
@@ -115,6 +120,11 @@ impl Everywhere {
     /// Time has passed.
     pub(crate) fn tick(&self, now: Instant, links: &Links) {
         self.run(links, |inner, effects| {
+            // Topics are due far more often than anything here.
+            if inner.next_tick.is_some_and(|next| now < next) {
+                return;
+            }
+            inner.next_tick = Some(now + TICK);
             inner.queries.tick(now, effects);
             inner.patterns.tick(now, effects);
             if inner.holds.tick(now).is_err() {

@@ -3,7 +3,8 @@
 //! In the order of a message's way: [`publish`] carries a message to its owner, [`table`] finds topics and runs their
 //! rules, [`state`] holds the rules of one, [`effect`] is what these take and give, `fanout` hands one delivery to
 //! every listener. `binding` says which topic server and link a topic's requests go to, `unanswered` holds what it has
-//! published. `catch_up` is for listeners that are behind, [`replay`] for what they missed. `slots` numbers topics,
+//! published, [`counting`] how many of its listeners count. `everywhere` is what concerns all topic servers: `patterns`, with
+//! `holds` for what comes too early, and [`queries`]. `catch_up` is for listeners that are behind, [`replay`] for what they missed. `slots` numbers topics,
 //! [`reason`] lists why something was not done.
 
 pub(crate) mod binding;

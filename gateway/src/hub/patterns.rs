@@ -29,6 +29,7 @@ pub(crate) struct Patterns {
     by_name: HashMap<Bytes, u32>,
     /// By the gateway's numbers; numbers are used again.
     patterns: Vec<Option<OfPattern>>,
+    free: Vec<u32>,
     /// The links that were told of all patterns.
     told: BTreeMap<MemberId, Told>,
     /// The topic servers that a listener must be known to before it is live.
@@ -250,14 +251,14 @@ impl Patterns {
         if let Some(number) = self.by_name.get(pattern) {
             return *number;
         }
-        let free = self.patterns.iter().position(Option::is_none).unwrap_or_else(|| {
+        let free = self.free.pop().unwrap_or_else(|| {
             self.patterns.push(None);
-            self.patterns.len() - 1
+            (self.patterns.len() - 1) as u32
         });
         let pattern = Bytes::copy_from_slice(pattern);
-        self.by_name.insert(pattern.clone(), free as u32);
+        self.by_name.insert(pattern.clone(), free);
         let own = OfPattern {
-            number: free as u32,
+            number: free,
             pattern,
             live: Vec::new(),
             joins: Vec::new(),
@@ -265,8 +266,8 @@ impl Patterns {
             change: 0,
             stands: BTreeMap::new(),
         };
-        self.patterns[free] = Some(own);
-        free as u32
+        self.patterns[free as usize] = Some(own);
+        free
     }
 
     /// A pattern has more or fewer listeners: every topic server that has a link is told.
@@ -328,6 +329,7 @@ impl Patterns {
             && let Some(own) = slot.take_if(|own| is_over(own))
         {
             self.by_name.remove(&own.pattern);
+            self.free.push(number);
         }
     }
 }

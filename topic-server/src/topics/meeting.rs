@@ -51,6 +51,9 @@ impl Table {
                 _ => _ = inner.topic.reach_mut().take_introduction(gateway),
             }
         }
+        if seen == 0 {
+            inner.topic.drop_idle_reach();
+        }
     }
 
     /// What was published here before the gateway had told of its patterns.

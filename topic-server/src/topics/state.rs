@@ -154,6 +154,11 @@ impl<L: Clone + PartialEq> Topic<L> {
         self.reach.get_or_insert_default()
     }
 
+    /// Forgets what is found again when it is wanted.
+    pub fn drop_idle_reach(&mut self) {
+        self.reach.take_if(|reach| reach.is_idle());
+    }
+
     /// Listeners of subscribed links that count.
     pub fn listeners(&self) -> u32 {
         self.reach.as_ref().map_or(0, |reach| reach.listeners())

@@ -90,7 +90,7 @@ impl Gateway {
         let id = self.listeners;
         let tag = Tag::new(&channel.to_be_bytes(), &[]);
         // Every other one counts as a receiver.
-        let counts = id % 2 == 0;
+        let counts = id.is_multiple_of(2);
         let listener =
             Listener { id, channel: ChannelId(channel), client: client.clone(), codec: &Plain, tag, counts };
         let deadline = now + DEADLINE;
