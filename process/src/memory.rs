@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use self::usage::{limit, used};
+pub use self::usage::{allocated, limit, used};
 
 mod usage;
 

@@ -12,8 +12,9 @@ pub use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 pub use prometheus_client::registry::Registry;
+use tokio::runtime::Handle;
 
-/// Adds the numbers of this process, read at each scrape (Linux only; elsewhere they are left out), and
+/// Adds the numbers of this process, read at each scrape (but for the tasks, on Linux only; elsewhere they are left out), and
 /// `campanile_build_info` with release and commit. Give it a registry without a prefix, and one per process.
 pub fn register_process(registry: &mut Registry, version: &'static str, commit: &'static str) {
     let build = Info::new(vec![("version", version), ("commit", commit)]);
@@ -79,6 +80,8 @@ struct ProcessCollector;
 #[derive(Debug, Default)]
 struct ProcessNumbers {
     resident_bytes: Option<u64>,
+    allocated_bytes: Option<u64>,
+    threads: Option<u64>,
     open_files: Option<u64>,
     most_open_files: Option<u64>,
     cpu: Option<Duration>,
@@ -98,6 +101,13 @@ impl Collector for ProcessCollector {
         let number = |value: Option<u64>| value.map(|value| value as f64);
         let seconds = |value: Option<Duration>| value.map(|value| value.as_secs_f64());
         gauge("process_resident_memory_bytes", "Memory in RAM", number(numbers.resident_bytes))?;
+        gauge(
+            "process_memory_allocated_bytes",
+            "Memory handed out by the allocator",
+            number(numbers.allocated_bytes),
+        )?;
+        gauge("process_threads", "Threads", number(numbers.threads))?;
+        gauge("process_tasks", "Asynchronous tasks that are alive", Some(tasks() as f64))?;
         gauge("process_open_fds", "Open file descriptors", number(numbers.open_files))?;
         gauge("process_max_fds", "Limit of open file descriptors", number(numbers.most_open_files))?;
         gauge("process_start_time_seconds", "Start, since 1970", seconds(numbers.started))?;
@@ -108,6 +118,11 @@ impl Collector for ProcessCollector {
         }
         Ok(())
     }
+}
+
+/// Tasks of the runtime that asks; none where there is no runtime.
+fn tasks() -> usize {
+    Handle::try_current().map_or(0, |runtime| runtime.metrics().num_alive_tasks())
 }
 
 impl ProcessNumbers {
@@ -128,6 +143,8 @@ impl ProcessNumbers {
         let boot = value_after(&boot, "btime").map(Duration::from_secs);
         ProcessNumbers {
             resident_bytes: value_after(&status, "VmRSS:").map(|kib| kib.saturating_mul(1024)),
+            allocated_bytes: crate::memory::allocated(),
+            threads: value_after(&status, "Threads:"),
             // The listing holds a descriptor of its own while it is read.
             open_files: read_dir("/proc/self/fd").ok().map(|list| (list.count() as u64).saturating_sub(1)),
             most_open_files: getrlimit(Resource::Nofile).current,
@@ -200,6 +217,9 @@ mod tests {
         let text = encode(&registry).unwrap();
         assert!(text.contains("campanile_build_info{version=\"1.2.3\",commit=\"abc\"} 1"), "{text}");
         assert!(value("process_resident_memory_bytes ") > 1e6);
+        assert!(value("process_memory_allocated_bytes ") > 1e4);
+        assert!(value("process_threads ") >= 1.0);
+        assert_eq!(value("process_tasks "), 0.0, "no runtime here");
         assert!(value("process_cpu_seconds_total ") >= 0.0);
         assert!(value("process_max_fds ") > 1.0);
         let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
@@ -210,6 +230,20 @@ mod tests {
         let files: Vec<_> = (0..200).map(|_| std::fs::File::open("/proc/self/stat").unwrap()).collect();
         assert!(value("process_open_fds ") >= before + 100.0);
         drop(files);
+    }
+
+    #[tokio::test]
+    async fn tasks_are_counted_until_they_have_ended() {
+        let mut registry = Registry::default();
+        register_process(&mut registry, "1.2.3", "abc");
+        let registry = [Arc::new(registry)];
+        let has = |tasks: usize| encode(&registry).unwrap().contains(&format!("\nprocess_tasks {tasks}.0\n"));
+        assert!(has(0));
+        let waiting = tokio::spawn(std::future::pending::<()>());
+        assert!(has(1));
+        waiting.abort();
+        let _ = waiting.await;
+        assert!(has(0));
     }
 
     #[cfg(target_os = "linux")]

@@ -82,6 +82,10 @@ async fn a_former_member_hands_everything_over_before_it_ends() {
     settled(&cluster, traffic.topics()).await;
     traffic.end_lossless(&cluster).await;
     assert_eq!(cluster.topic_servers[1].metrics.topics_taken.get(), before);
+    for gateway in &cluster.gateways {
+        let links = async || equal(gateway.metrics.links.get(), 1);
+        eventually("one link is left, and counted", DEADLINE, links).await;
+    }
 }
 
 /// The ring has not changed: its topics wait for it.

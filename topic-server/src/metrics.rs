@@ -22,6 +22,8 @@ pub struct Metrics {
     pub links_refused: Family<Reason, Counter>,
     /// Topics that are held.
     pub topics: Gauge,
+    /// Topics that somebody waits for.
+    pub topics_waiting: Gauge,
     /// Subscriptions: one per topic and gateway.
     pub subscriptions: Gauge,
     /// Subscriptions that were refused, by reason.
@@ -38,6 +40,8 @@ pub struct Metrics {
     pub reads: Counter,
     /// Bytes of all histories.
     pub history_bytes: Gauge,
+    /// Topics in the queue of those with a history.
+    pub histories: Gauge,
     /// Histories that gave way because all together were too large.
     pub histories_evicted: Counter,
     /// Topics handed over to another server, which has confirmed it.
@@ -73,6 +77,11 @@ impl Metrics {
         );
         registry.register("topics", "Topics held", self.topics.clone());
         registry.register(
+            "topics_waiting",
+            "Topics that somebody waits for until another server has handed them over",
+            self.topics_waiting.clone(),
+        );
+        registry.register(
             "subscriptions",
             "Subscriptions, one per topic and gateway",
             self.subscriptions.clone(),
@@ -104,6 +113,11 @@ impl Metrics {
         );
         registry.register("reads", "Reads of what was missed", self.reads.clone());
         registry.register("history_bytes", "Bytes of all topics' histories", self.history_bytes.clone());
+        registry.register(
+            "histories",
+            "Topics with a history, and some that had one lately",
+            self.histories.clone(),
+        );
         registry.register(
             "histories_evicted",
             "Histories that gave way because all together were too large",

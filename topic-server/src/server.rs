@@ -188,8 +188,15 @@ impl Upkeep {
                 () = end.cancelled() => return,
                 _ = tick.tick() => {
                     self.table.sweep(Instant::now());
-                    self.metrics.topics.set(i64::try_from(self.table.len()).unwrap_or(i64::MAX));
-                    self.metrics.history_bytes.set(i64::try_from(self.table.history_bytes()).unwrap_or(i64::MAX));
+                    let Self { table, metrics, .. } = &self;
+                    for (gauge, now) in [
+                        (&metrics.topics, table.len()),
+                        (&metrics.topics_waiting, table.waiting()),
+                        (&metrics.history_bytes, table.history_bytes()),
+                        (&metrics.histories, table.histories()),
+                    ] {
+                        gauge.set(i64::try_from(now).unwrap_or(i64::MAX));
+                    }
                 }
                 // A dropped sender means that the ring stays as it is: wait for the end.
                 Ok(()) = rings.changed() => {

@@ -18,6 +18,7 @@ use campanile_proto::message::{Hello, Welcome};
 use campanile_proto::wire::decode_topic_server_item;
 use campanile_proto::{FromGateway, FromTopicServer, Incarnation, LINK_VERSION, ids};
 use campanile_ring_config::{Offers, Ring};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_stream::Stream;
 use tonic::Streaming;
@@ -67,6 +68,22 @@ struct Open {
     first: Vec<FromTopicServer>,
 }
 
+/// One more in a gauge, until it is dropped, wherever its task is ended.
+struct Counted<'a>(&'a Gauge);
+
+impl<'a> Counted<'a> {
+    fn new(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// Keeps the link to one topic server until it is told to stop.
 pub(crate) async fn keep(upstream: Arc<Upstream>, shared: Shared) {
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
@@ -81,12 +98,11 @@ pub(crate) async fn keep(upstream: Arc<Upstream>, shared: Shared) {
                     backoff.reset();
                     last_trouble.clear();
                     shared.links.set_up(&upstream, number, open.owner, Instant::now());
-                    shared.metrics.links.inc();
+                    let _counted = Counted::new(&shared.metrics.links);
                     shared.hub.settle();
                     let trouble = read(&upstream, &shared, open).await;
                     // Who comes next may be another release.
                     upstream.set_version(LINK_VERSION);
-                    shared.metrics.links.dec();
                     trouble
                 }
                 Err(trouble) => trouble,
@@ -105,9 +121,6 @@ pub(crate) async fn keep(upstream: Arc<Upstream>, shared: Shared) {
     tokio::select! {
         () = stop.cancelled() => {}
         () = work => {}
-    }
-    if upstream.view().up.is_some() {
-        shared.metrics.links.dec();
     }
     // The request stream may outlive this task: it ends here, and the topic server sees it end.
     upstream.shut();

@@ -28,7 +28,7 @@ const TRIED_AFTER: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Links {
     route: ArcSwap<Route>,
-    /// By their [`MemberId`]; none is ever taken out.
+    /// By their [`MemberId`]; none is ever taken out, but one whose task has ended leaves its place to the next that is new.
     members: ArcSwap<Vec<Arc<Upstream>>>,
     adopting: Mutex<()>,
     past: Mutex<PastRings>,
@@ -53,6 +53,8 @@ pub(crate) struct Upstream {
     owner: AtomicU64,
     /// No longer in the ring.
     former: AtomicBool,
+    /// Its task has ended: nothing goes this way any more.
+    over: AtomicBool,
     /// Its link has been up at some time.
     ever_up: AtomicBool,
     sight: Mutex<Sight>,
@@ -111,6 +113,7 @@ impl Links {
     /// Routes by this ring from now on. Returns the members that are new and need a task.
     pub(crate) fn adopt(&self, ring: Arc<Ring>) -> Vec<Arc<Upstream>> {
         let _one_at_a_time = self.adopting.lock();
+        let now = Instant::now();
         let mut members = self.members.load().as_ref().clone();
         let mut new = Vec::new();
         let mut ids = Vec::new();
@@ -124,10 +127,13 @@ impl Links {
             let upstream = match known {
                 Some(upstream) => Arc::clone(upstream),
                 None => {
-                    let upstream =
-                        Upstream::new(members.len(), member.name(), member.address(), self.outbox_limit);
+                    let id = free_place(&members, now);
+                    let upstream = Upstream::new(id, member.name(), member.address(), self.outbox_limit);
                     let upstream = Arc::new(upstream);
-                    members.push(Arc::clone(&upstream));
+                    match members.get_mut(id) {
+                        Some(place) => *place = Arc::clone(&upstream),
+                        None => members.push(Arc::clone(&upstream)),
+                    }
                     new.push(Arc::clone(&upstream));
                     upstream
                 }
@@ -139,7 +145,7 @@ impl Links {
         }
         // The members first: a route must never name one that is not there.
         self.members.store(Arc::new(members));
-        self.past.lock().push(self.ring(), Instant::now());
+        self.past.lock().push(self.ring(), now);
         self.route.store(Arc::new(Route::new(ring, ids)));
         new
     }
@@ -266,6 +272,11 @@ impl Links {
     }
 }
 
+/// Where a new member goes: to the place of a forgotten one, or the table would grow with every edit.
+fn free_place(members: &[Arc<Upstream>], now: Instant) -> usize {
+    members.iter().position(|upstream| upstream.is_forgotten(now)).unwrap_or(members.len())
+}
+
 impl Routes for Links {
     fn owner(&self, topic: &[u8]) -> MemberId {
         self.route.load().owner(topic)
@@ -290,6 +301,7 @@ impl Upstream {
             up: AtomicU64::new(0),
             owner: AtomicU64::new(0),
             former: AtomicBool::new(false),
+            over: AtomicBool::new(false),
             ever_up: AtomicBool::new(false),
             sight: Mutex::new(Sight::new(now)),
             leaving: AtomicBool::new(false),
@@ -358,6 +370,13 @@ impl Upstream {
         self.up.store(0, Ordering::Release);
         self.sight.lock().end(None, Instant::now());
         self.outbox.shut();
+        self.over.store(true, Ordering::Release);
+    }
+
+    /// Whether nothing is left to be known of it: its task has ended, and it is seen no more. No topic has been bound to it
+    /// since before that task was told to end.
+    fn is_forgotten(&self, now: Instant) -> bool {
+        self.over.load(Ordering::Acquire) && !self.sight.lock().sees(now)
     }
 
     /// No request can be queued until the next link.

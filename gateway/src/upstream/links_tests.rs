@@ -195,6 +195,23 @@ fn former_members_are_seen_too_and_those_let_go_for_five_seconds() {
     assert_eq!(links.sees(ended).len(), 2);
 }
 
+/// Or the table would grow with every edit of the ring.
+#[test]
+fn a_new_member_takes_the_place_of_one_that_is_forgotten() {
+    let (links, upstreams) = Links::new(ring(1, &[A, B]), 1024);
+    links.adopt(ring(2, &[B]));
+    links.let_go(|_| false);
+    upstreams[0].shut();
+    let again = links.adopt(ring(3, &[A, B]));
+    assert_eq!(ids(&again), [(2, "a", A.1)], "others still see the first one");
+    links.adopt(ring(4, &[B]));
+    *upstreams[0].sight.lock() = Sight::new(Instant::now().checked_sub(SEEN_FOR).expect("some time ago"));
+    assert_eq!(ids(&links.adopt(ring(5, &[B, A_ELSEWHERE]))), [(0, "a", A_ELSEWHERE.1)]);
+    assert_eq!(links.view(upstreams[0].id).up, None);
+    assert_eq!(links.members.load().len(), 3);
+    assert!(links.adopt(ring(6, &[A, B])).is_empty(), "not let go: it comes back as itself");
+}
+
 /// R2: somebody who starts only now has not seen them.
 #[test]
 fn rings_that_were_replaced_are_told_of() {

@@ -14,6 +14,12 @@ pub fn used(enough: u64) -> Option<u64> {
     Some(if resident <= enough { resident } else { allocator().map_or(resident, |it| it.needed(resident)) })
 }
 
+/// Bytes that the allocator has handed out and not got back, whatever of it lies in RAM; where it is one that says so. Who
+/// looks for a leak wants this number: it falls at once when something is freed.
+pub fn allocated() -> Option<u64> {
+    allocator().map(Allocator::handed_out)
+}
+
 /// What an allocator says of itself, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Allocator {
@@ -26,8 +32,11 @@ struct Allocator {
 impl Allocator {
     /// What of a process's memory in RAM is in use. What is free need not be in RAM: never less than was handed out.
     fn needed(self, resident: u64) -> u64 {
-        let handed_out = self.taken.saturating_sub(self.free);
-        resident.saturating_sub(self.free).max(handed_out.min(resident))
+        resident.saturating_sub(self.free).max(self.handed_out().min(resident))
+    }
+
+    fn handed_out(self) -> u64 {
+        self.taken.saturating_sub(self.free)
     }
 }
 
@@ -155,10 +164,12 @@ mod tests {
     #[test]
     fn after_a_flood_what_was_freed_does_not_count() {
         const BYTES: u64 = 64 << 20;
-        let before = used(0).unwrap();
+        let (before, allocated_before) = (used(0).unwrap(), allocated().unwrap());
         let mut flood: Vec<Box<[u8; 1024]>> = (0..BYTES / 1024).map(|_| Box::new([1; 1024])).collect();
         let full = used(0).unwrap();
         assert!(full >= before + BYTES / 4 * 3, "{before}, {full}");
+        let allocated_full = allocated().unwrap();
+        assert!(allocated_full >= allocated_before + BYTES / 4 * 3, "{allocated_before}, {allocated_full}");
         // Those that stay keep the rest from being given back.
         let mut number = 0;
         flood.retain(|_| {
@@ -167,6 +178,8 @@ mod tests {
         });
         let (after, resident) = (used(0).unwrap(), resident().unwrap());
         assert!(after + BYTES / 4 * 3 <= full, "{before}, {full}, {after}, of {resident}");
+        let allocated = allocated().unwrap();
+        assert!(allocated + BYTES / 4 * 3 <= allocated_full, "{allocated_full}, {allocated}");
         assert!(used(u64::MAX).unwrap() >= after, "at most that: nobody needs to know it better");
         drop(flood);
     }

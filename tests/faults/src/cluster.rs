@@ -195,6 +195,17 @@ impl Cluster {
         Ok(owned)
     }
 
+    /// Edits the ring by `campanile ring`; the first of these words says how. Returns its new version.
+    pub(crate) fn edit(&self, words: &[&str]) -> Result<u64> {
+        let (program, ring) = (self.program.to_string_lossy(), self.ring.to_string_lossy());
+        let (verb, rest) = words.split_first().ok_or_else(|| Failure::new("no edit"))?;
+        tool(&[&[&*program, "ring", verb, &*ring], rest].concat())?;
+        let text = fs::read_to_string(&self.ring)?;
+        let version = text.lines().find_map(|line| line.strip_prefix("version = "));
+        let version = version.and_then(|version| version.split_whitespace().next()?.parse().ok());
+        version.ok_or_else(|| Failure::new(format!("no version in {text}")))
+    }
+
     /// Publishes that topic servers have accepted since each of them started.
     pub(crate) async fn accepted(&self) -> f64 {
         let mut sum = 0.0;

@@ -46,7 +46,8 @@ pub(crate) async fn reasons(address: SocketAddr, name: &str) -> io::Result<Vec<S
     Ok(lines.filter_map(reason).collect())
 }
 
-fn sum(body: &str, name: &str) -> f64 {
+/// The sum of all samples of a metric on a page.
+pub(crate) fn sum(body: &str, name: &str) -> f64 {
     let is_it = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
     let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
     body.lines().filter(is_it).filter_map(value).sum()

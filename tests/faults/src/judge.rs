@@ -24,6 +24,8 @@ pub(crate) struct Load {
     pub(crate) topics: usize,
     pub(crate) rate: u32,
     pub(crate) churn: &'static str,
+    /// Share of the publishes with an idempotency key. Such a key keeps its topic for 2 minutes.
+    pub(crate) keys: &'static str,
     /// Whether a loss that is honestly told is a violation, too: where no owner dies or is given up.
     pub(crate) lossless: bool,
     /// How long its members wait for a reply, in seconds.
@@ -33,7 +35,7 @@ pub(crate) struct Load {
 impl Default for Load {
     fn default() -> Self {
         let (publishers, subscribers, topics, rate) = (20, 100, 20, 200);
-        Self { publishers, subscribers, topics, rate, churn: "0.33", lossless: false, deadline: 8 }
+        Self { publishers, subscribers, topics, rate, churn: "0.33", keys: "1", lossless: false, deadline: 8 }
     }
 }
 
@@ -55,12 +57,12 @@ impl Judge {
         load: &Load,
         gateways: &[SocketAddr],
     ) -> Result<Self> {
-        let Load { publishers, subscribers, topics, rate, churn, lossless, deadline } = load;
+        let Load { publishers, subscribers, topics, rate, churn, keys, lossless, deadline } = load;
         let mut command = vec![stage.program.to_string_lossy().into_owned()];
         // It runs until it is interrupted.
         let options = format!(
             "bench check --json --seconds 3600 --publishers {publishers} --subscribers {subscribers} --topics {topics} \
-             --rate {rate} --churn {churn} --deadline {deadline}"
+             --rate {rate} --churn {churn} --keys {keys} --deadline {deadline}"
         );
         command.extend(options.split(' ').map(str::to_owned));
         command.extend(lossless.then(|| "--lossless".to_owned()));

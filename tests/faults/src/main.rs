@@ -6,6 +6,7 @@
 //! * `scenarios`: what is done, one file per kind of fault; `stage`: what each of them is given;
 //! * `cluster`, `process`, `network`: what runs, and where;
 //! * `judge`, `probe`, `http`: who looks; `socket`: a client that can do what no client should;
+//! * `soak`: parts of the scenario of that name;
 //! * `report`, `failure`, `wait`: small parts.
 
 mod cluster;
@@ -17,6 +18,7 @@ mod probe;
 mod process;
 mod report;
 mod scenarios;
+mod soak;
 mod socket;
 mod stage;
 mod wait;
@@ -34,16 +36,17 @@ use crate::report::{Row, json, table};
 use crate::scenarios::{SCENARIOS, Scenario};
 use crate::stage::Stage;
 
-/// A scenario may not take longer: in the short form, and by hand.
-const LIMITS: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(900));
+/// A scenario may not take longer, in seconds: in the short form, by hand, and by hand where it is long.
+const LIMITS: [u64; 3] = [60, 900, 5400];
 
 fn command() -> Command {
     let width = SCENARIOS.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
     let line = |scenario: &Scenario| {
-        let (name, about, root) =
-            (scenario.name, scenario.about, if scenario.needs_root { " (root)" } else { "" });
+        let (name, about) = (scenario.name, scenario.about);
+        let root = if scenario.needs_root { " (root)" } else { "" };
+        let long = if scenario.is_long { " (in full, which is long, only if it is named)" } else { "" };
         let ci = if scenario.in_ci { "* " } else { "  " };
-        format!("  {ci}{name:width$}  {about}{root}\n")
+        format!("  {ci}{name:width$}  {about}{root}{long}\n")
     };
     let list: String = SCENARIOS.iter().map(line).collect();
     Command::new("scripts/faults")
@@ -54,12 +57,13 @@ fn command() -> Command {
              options. What cannot run here, for lack of rights or tools, is skipped with a line that says so; with CI=true \
              and as root it must run. Every process that is signalled is one of the scenario's own."
         ))
-        .arg(Arg::new("scenario").value_name("SCENARIO").num_args(0..).help("Which to run [default: all]"))
+        .arg(Arg::new("scenario").value_name("SCENARIO").num_args(0..).help("Which to run [default: all but `soak`]"))
         .arg(flag("short", "The short form: each at most 60 s"))
         .arg(flag("ci", "The short form of those with a *"))
         .arg(flag("list", "Print the names of all scenarios"))
         .arg(flag("inside", "This process has namespaces of its own").hide(true))
         .arg(option("seconds", "How long the main part of a scenario is to take").value_parser(clap::value_parser!(u64).range(1..=3600)))
+        .arg(option("minutes", "The same in minutes").value_parser(clap::value_parser!(u64).range(1..=60)).conflicts_with("seconds"))
         .arg(option("json", "Write the rows to this file as JSON").value_parser(clap::value_parser!(PathBuf)))
         .arg(
             option("program", "The campanile to test [default: target/release/campanile, or else target/debug/campanile]")
@@ -73,7 +77,7 @@ fn flag(name: &'static str, help: &'static str) -> Arg {
 
 fn option(name: &'static str, help: &'static str) -> Arg {
     let value = match name {
-        "seconds" => "N",
+        "seconds" | "minutes" => "N",
         _ => "FILE",
     };
     Arg::new(name).long(name).value_name(value).help(help)
@@ -100,7 +104,9 @@ fn main() -> ExitCode {
 fn chosen(matches: &ArgMatches) -> Result<Vec<&'static Scenario>, String> {
     let names: Vec<_> = matches.get_many::<String>("scenario").into_iter().flatten().collect();
     if names.is_empty() {
-        return Ok(SCENARIOS.iter().filter(|scenario| scenario.in_ci || !matches.get_flag("ci")).collect());
+        let is_meant =
+            |scenario: &&Scenario| if matches.get_flag("ci") { scenario.in_ci } else { !scenario.is_long };
+        return Ok(SCENARIOS.iter().filter(is_meant).collect());
     }
     let find = |name: &&String| {
         let found = SCENARIOS.iter().find(|scenario| scenario.name == name.as_str());
@@ -130,7 +136,10 @@ fn run(matches: &ArgMatches, chosen: &[&Scenario]) -> Result<ExitCode, String> {
             program: program.clone(),
             folder,
             short: matches.get_flag("short") || matches.get_flag("ci"),
-            seconds: matches.get_one("seconds").copied(),
+            seconds: matches
+                .get_one("seconds")
+                .copied()
+                .or_else(|| matches.get_one::<u64>("minutes").map(|minutes| minutes * 60)),
             inside,
             began: Instant::now(),
         };
@@ -179,7 +188,7 @@ fn run(matches: &ArgMatches, chosen: &[&Scenario]) -> Result<ExitCode, String> {
 
 /// Runs one, at most as long as it may take, and until somebody wants an end: its processes end with it.
 async fn bounded(scenario: &Scenario, stage: &Stage) -> failure::Result<Vec<Row>> {
-    let limit = if stage.short { LIMITS.0 } else { LIMITS.1 };
+    let limit = Duration::from_secs(LIMITS[if stage.short { 0 } else { 1 + usize::from(scenario.is_long) }]);
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let running = async {

@@ -15,6 +15,8 @@ pub(super) struct Histories {
     queue: VecDeque<Arc<Entry>>,
     /// So many at the front have been looked at.
     looked_at: usize,
+    /// So many have been given up by the table since they were looked through last.
+    gone: usize,
 }
 
 impl Histories {
@@ -33,6 +35,34 @@ impl Histories {
         }
         self.looked_at = self.looked_at.saturating_sub(1);
         self.queue.pop_front()
+    }
+
+    /// How many stand in it.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// The table has given up one that stands here.
+    pub(super) fn note_gone(&mut self) {
+        self.gone += 1;
+    }
+
+    /// How many are to be looked through now: all, if most of them may be gone. They would stay until all histories together are
+    /// too large, which may never be.
+    pub(super) fn start_look_through(&mut self) -> usize {
+        if self.gone * 2 <= self.queue.len() {
+            return 0;
+        }
+        self.gone = 0;
+        self.queue.len()
+    }
+
+    /// Takes so many from the front; those that stay are to be put in again.
+    pub(super) fn take(&mut self, count: usize) -> Vec<Arc<Entry>> {
+        self.looked_at = 0;
+        let taken = self.queue.drain(..count.min(self.queue.len())).collect();
+        self.queue.shrink_to(self.queue.len() * 2);
+        taken
     }
 }
 

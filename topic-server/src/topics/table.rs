@@ -80,6 +80,9 @@ pub struct Limits {
 /// says so.
 const RETENTION: Duration = Duration::from_secs(120);
 
+/// So many topics with histories are looked through at a time.
+const HISTORIES: usize = 1024;
+
 /// A gateway whose publish was refused asks again well within this time.
 const SHUNNED: Duration = Duration::from_secs(1);
 
@@ -401,6 +404,24 @@ impl Table {
                 _ => self.forget_later(&entry, &mut inner),
             }
         }
+        self.look_through_histories();
+    }
+
+    /// Lets go of topics that are no longer in the table.
+    fn look_through_histories(&self) {
+        let mut left = self.histories.lock().start_look_through();
+        while left > 0 {
+            // Not under the queue's lock: a topic's lock is always taken first.
+            let mut some = self.histories.lock().take(left.min(HISTORIES));
+            some.retain(|entry| {
+                let mut inner = entry.inner.lock();
+                inner.in_histories = inner.topic.history_bytes() > 0;
+                inner.in_histories
+            });
+            let mut histories = self.histories.lock();
+            some.into_iter().for_each(|entry| histories.push(entry));
+            left = left.saturating_sub(HISTORIES);
+        }
     }
 
     /// Whether a link is subscribed to a topic under this number, or waits to be.
@@ -425,6 +446,11 @@ impl Table {
     /// How many topics somebody waits for.
     pub fn waiting(&self) -> usize {
         self.waited.lock().len()
+    }
+
+    /// How many topics stand in the queue of those with a history.
+    pub fn histories(&self) -> usize {
+        self.histories.lock().len()
     }
 
     /// How many topics there are.
@@ -625,6 +651,9 @@ impl Table {
         self.note_counted(entry, inner);
         self.account(inner.topic.history_bytes(), 0);
         inner.topic.drop_history();
+        if inner.in_histories {
+            self.histories.lock().note_gone();
+        }
         // Only this very entry: a look-up that found it dead waits for its name to be free again.
         self.entries.remove_if(&entry.name[..], |key, ()| Arc::ptr_eq(&key.0, entry));
     }

@@ -376,6 +376,33 @@ fn all_histories_together_are_bounded_and_accounted_for() {
     assert!(kept > 0 && table.metrics.histories_evicted.get() > 0);
 }
 
+/// What is forgotten must not stay there until all histories together are too large.
+#[test]
+fn forgotten_topics_leave_the_queue_of_histories_and_the_others_keep_their_order() {
+    let (table, link, now) = (table(), outbox(), Instant::now());
+    let topics = topics_of("ts-a", 90);
+    let said =
+        |topic: &String, number, now| table.publish(&link, A, publish(topic, number), Duration::ZERO, now);
+    topics.iter().for_each(|topic| said(topic, 1, now));
+    assert_eq!(table.histories(), 90);
+    let later = now + RETENTION / 2;
+    // Every other one of the first sixty lives on: half are too few to look for.
+    topics[..60].iter().step_by(2).for_each(|topic| said(topic, 2, later));
+    topics[60..75].iter().for_each(|topic| said(topic, 2, later));
+    table.sweep(now + RETENTION);
+    assert_eq!((table.len(), table.histories()), (45, 90));
+    said(&topics[75], 3, later);
+    table.sweep(later + RETENTION);
+    assert_eq!((table.len(), table.histories(), table.history_bytes()), (0, 0, 0));
+
+    topics[..30].iter().for_each(|topic| said(topic, 1, now));
+    topics[..10].iter().for_each(|topic| said(topic, 2, later));
+    table.sweep(now + RETENTION);
+    let order = table.histories.lock().take(90);
+    let order: Vec<_> = order.iter().map(|entry| entry.name()).collect();
+    assert_eq!(order, topics[..10].iter().map(String::as_bytes).collect::<Vec<_>>());
+}
+
 #[path = "table_stress_tests.rs"]
 mod stress;
 

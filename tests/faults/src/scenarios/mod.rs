@@ -5,6 +5,7 @@
 //! * `output`: a stderr that is full; `clock`: a clock that jumps; `descriptors`: none is left;
 //! * `slow`: clients that read slowly; `vanishing`: clients that are gone without a word;
 //! * `bad_frames`: nonsense on open and on new connections; `flood`: more publishes than the cluster can take;
+//! * `soak`: everything that comes and goes, for long, and what is left of it;
 //! * `owner`: what must hold while one topic server cannot be reached, whatever the cause.
 
 mod bad_frames;
@@ -17,6 +18,7 @@ mod output;
 mod owner;
 mod paused;
 mod slow;
+mod soak;
 mod storm;
 mod vanishing;
 
@@ -37,6 +39,8 @@ pub(crate) struct Scenario {
     pub(crate) needs_root: bool,
     /// Whether it runs in namespaces of its own.
     pub(crate) needs_network: bool,
+    /// Whether its full form takes so long that it runs only when it is named.
+    pub(crate) is_long: bool,
     pub(crate) run: for<'a> fn(&'a Stage) -> Running<'a>,
 }
 
@@ -48,7 +52,11 @@ impl fmt::Debug for Scenario {
 
 impl Scenario {
     const fn new(name: &'static str, about: &'static str, run: for<'a> fn(&'a Stage) -> Running<'a>) -> Self {
-        Self { name, about, in_ci: false, needs_root: false, needs_network: false, run }
+        Self { name, about, in_ci: false, needs_root: false, needs_network: false, is_long: false, run }
+    }
+
+    const fn long(self) -> Self {
+        Self { is_long: true, ..self }
     }
 
     const fn in_ci(self) -> Self {
@@ -130,4 +138,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("flood", "three times as many publishes as the cluster can take", |stage| {
         Box::pin(flood::flood(stage))
     }),
+    Scenario::new(
+        "soak",
+        "clients, topics and ring edits come and go: nothing may be left of them",
+        |stage| Box::pin(soak::soak(stage)),
+    )
+    .long()
+    .in_ci(),
 ];

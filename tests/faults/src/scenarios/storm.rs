@@ -27,6 +27,7 @@ pub(super) async fn storm(stage: &Stage) -> Result<Vec<Row>> {
         topics: 100,
         rate: 50,
         churn: "0",
+        keys: "1",
         lossless: true,
         deadline: 10,
     };
