@@ -108,7 +108,9 @@ for (const { name, start } of SERVERS) {
               await publisher.ask(["PUBLISH", topic(index, "a"), "is anybody there?"]),
               await publisher.ask(["SPUBLISH", topic(index, "b"), "is anybody there?"]),
             ];
-            await eventually(`${client.name} is back`, async () => String(await counts()) === "2,1", 30_000);
+            // A pattern counts with one owner before the reply to it is there, which waits for all of them.
+            const kinds = () => new Set(client.received.map(([kind]) => kind)).size;
+            await eventually(`${client.name} is back`, async () => String(await counts()) === "2,1" && kinds() === 3, 30_000);
             assert.equal(await publisher.ask(["PUBLISH", topic(index, "a"), "again"]), 2);
             assert.equal(await publisher.ask(["SPUBLISH", topic(index, "b"), "again"]), 1);
             const again = () => client.received.filter(([, , payload]) => payload === "again");
