@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 /// What `--version` prints behind the name: release, commit, and the version of the link between the tiers.
 pub(crate) const VERSION: &str =
-    concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("CAMPANILE_COMMIT"), ", link version 1)");
+    concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("CAMPANILE_COMMIT"), ", link version 2)");
 
 /// Exit code for bad settings, ring or config.
 const BAD_SETTINGS: u8 = 2;

@@ -49,7 +49,10 @@ async fn version_names_release_commit_and_link_version() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success());
     assert!(text.starts_with(concat!("campanile ", env!("CARGO_PKG_VERSION"), " ")), "{text}");
-    assert!(text.contains("commit") && text.contains("link version 1"), "{text}");
+    assert!(
+        text.contains("commit") && text.contains(&format!("link version {}", campanile_proto::LINK_VERSION)),
+        "{text}"
+    );
     assert_eq!(text.lines().count(), 1);
 }
 
