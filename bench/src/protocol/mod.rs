@@ -6,6 +6,7 @@
 //!   themselves;
 //! * `unanswered`: publishes whose answers name none, in the order they were made.
 
+mod begun;
 mod channel;
 mod kind;
 

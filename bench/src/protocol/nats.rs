@@ -5,8 +5,9 @@
 //! that this server has taken all that came before (`flush`), not that another node has. The server asks now and
 //! then whether the client lives, so the client need not say so by itself.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
+use super::begun::Begun;
 use super::unanswered::{Question, Unanswered};
 use crate::frame::{Incoming, Payload, PublishReply, shortened};
 
@@ -20,8 +21,7 @@ pub(crate) struct Channel {
     topic: String,
     message_head: String,
     connected: Cell<bool>,
-    /// The beginning of a message whose end is in a later frame.
-    begun: RefCell<Vec<u8>>,
+    begun: Begun,
     unanswered: Unanswered,
 }
 
@@ -39,7 +39,7 @@ impl Channel {
             topic: topic.to_owned(),
             message_head: format!("MSG {topic} 1 "),
             connected: Cell::new(false),
-            begun: RefCell::default(),
+            begun: Begun::default(),
             unanswered: Unanswered::default(),
         }
     }
@@ -68,16 +68,7 @@ impl Channel {
     }
 
     pub(super) fn read(&self, payload: &Payload, frame: &[u8], mut heard: impl FnMut(Incoming)) {
-        let mut begun = self.begun.borrow_mut();
-        if begun.is_empty() {
-            let rest = self.read_whole(payload, frame, &mut heard);
-            begun.extend_from_slice(rest);
-        } else {
-            begun.extend_from_slice(frame);
-            let left = self.read_whole(payload, &begun, &mut heard).len();
-            let read = begun.len() - left;
-            begun.drain(..read);
-        }
+        self.begun.read(frame, |bytes| self.read_whole(payload, bytes, &mut heard));
     }
 
     /// Reads all messages that are there as a whole; gives what is left.

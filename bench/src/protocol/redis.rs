@@ -4,8 +4,7 @@
 //! output buffer of each of them; a gateway when the topic's owner has sent it to every gateway with a subscriber.
 //! Answers come in the order of their questions; what is pushed comes in between. Neither side has to say that it lives.
 
-use std::cell::RefCell;
-
+use super::begun::Begun;
 use super::unanswered::{Question, Unanswered};
 use crate::frame::{Incoming, Payload, PublishReply, shortened};
 
@@ -22,8 +21,7 @@ pub(crate) struct Channel {
     message_head: String,
     /// The push that answers the subscription.
     subscribed_head: String,
-    /// The beginning of a value whose end is in a later read.
-    begun: RefCell<Vec<u8>>,
+    begun: Begun,
     unanswered: Unanswered,
 }
 
@@ -38,7 +36,7 @@ impl Channel {
             topic: topic.to_owned(),
             message_head: format!(">3\r\n$7\r\nmessage\r\n{bulk}$"),
             subscribed_head: format!(">3\r\n$9\r\nsubscribe\r\n{bulk}:"),
-            begun: RefCell::default(),
+            begun: Begun::default(),
             unanswered: Unanswered::default(),
         }
     }
@@ -59,16 +57,7 @@ impl Channel {
     }
 
     pub(super) fn read(&self, payload: &Payload, bytes: &[u8], mut heard: impl FnMut(Incoming)) {
-        let mut begun = self.begun.borrow_mut();
-        if begun.is_empty() {
-            let rest = self.read_whole(payload, bytes, &mut heard);
-            begun.extend_from_slice(rest);
-        } else {
-            begun.extend_from_slice(bytes);
-            let left = self.read_whole(payload, &begun, &mut heard).len();
-            let read = begun.len() - left;
-            begun.drain(..read);
-        }
+        self.begun.read(bytes, |bytes| self.read_whole(payload, bytes, &mut heard));
     }
 
     /// Reads all values that are there as a whole; gives what is left.

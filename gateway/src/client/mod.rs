@@ -9,6 +9,7 @@ pub mod direct;
 pub(crate) mod drop_oldest;
 pub(crate) mod idle;
 pub mod item;
+pub(crate) mod linger;
 pub mod origin;
 pub mod outbox;
 pub(crate) mod pause;

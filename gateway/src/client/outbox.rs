@@ -146,11 +146,17 @@ impl Outbox {
         }
     }
 
-    /// Keeps others out of the socket until [`Outbox::poll_take`] finds nothing to do. Returns what they have begun.
-    pub(crate) fn claim(&self) -> Option<Box<Wire>> {
+    /// Keeps others out of the socket until [`Outbox::poll_take`] finds nothing to do. What they have begun goes in front of
+    /// what the session writes: onto its empty wire; one on which something waits has been claimed before.
+    pub(crate) fn claim(&self, wire: &mut Wire) {
+        if !wire.is_empty() {
+            return;
+        }
         let mut inner = self.0.inner.lock();
         inner.direct = false;
-        inner.rest.take()
+        if let Some(rest) = inner.rest.take() {
+            *wire = *rest;
+        }
     }
 
     /// Bytes came from the client.

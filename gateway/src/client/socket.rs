@@ -4,11 +4,10 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::StreamExt;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::WebSocketStream;
@@ -16,17 +15,13 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::client::close::Ending;
+use crate::client::linger::{LINGER, LINGER_BYTES, drop_input};
 use crate::client::outbox::Outbox;
 use crate::client::session::Connection;
 use crate::client::wire::{Io, Opcode, SHARE_FROM, Wire};
 
 /// tungstenite's read buffer, allocated with the connection: small, because most connections idle most of the time.
 const READ_BUFFER: usize = 1024;
-
-/// After sending a close: how long, and how much, is read and dropped before the socket closes. Closing a socket
-/// that has unread input resets it, and the close frame would be lost.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 4 << 20;
 
 /// A client's WebSocket, over TCP but for tests.
 #[derive(Debug)]
@@ -70,13 +65,7 @@ impl<S: Io> Socket<S> {
                     // It does not: tell the client's TCP that we are done, and drop bytes until it is, too.
                     let io = &mut self.stream.get_mut().io;
                     io.shut();
-                    let mut bytes = [0; 4096];
-                    while dropped < LINGER_BYTES {
-                        match io.read(&mut bytes).await {
-                            Ok(read) if read > 0 => dropped += read,
-                            _ => break,
-                        }
-                    }
+                    drop_input(io, dropped).await;
                     break;
                 }
             }
@@ -108,8 +97,7 @@ impl<S: Io + Send> Connection for Socket<S> {
     /// Sends the close of this ending behind what waits, and closes the connection when the client has read it, or
     /// after 1 s or 4 MiB.
     async fn finish(mut self, ending: Ending) {
-        let io = self.stream.get_mut();
-        io.take_rest();
+        self.stream.get_mut().claim();
         if ending != Ending::Gone {
             let mut payload = BytesMut::with_capacity(2 + ending.text().len());
             payload.put_u16(ending.code());
@@ -137,26 +125,12 @@ fn ending_of(error: &Error) -> Ending {
 }
 
 impl<S: Io> QueuedIo<S> {
-    /// Puts what somebody else has begun to write in front of what is to be written here, and keeps others away until
-    /// the session says otherwise.
-    fn take_rest(&mut self) {
-        if self.wire.is_empty()
-            && let Some(rest) = self.outbox.claim()
-        {
-            self.wire = *rest;
-        }
+    fn claim(&mut self) {
+        self.outbox.claim(&mut self.wire);
     }
 
     fn poll_drain(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.wire.is_empty() {
-            ready!(self.io.poll_write_ready(context))?;
-            match self.wire.write_to(|slices| self.io.try_write(slices)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => result?,
-            }
-        }
-        self.wire.release();
-        Poll::Ready(Ok(()))
+        self.wire.poll_drain(&self.io, context)
     }
 }
 
@@ -184,7 +158,7 @@ impl<S: Io> AsyncWrite for QueuedIo<S> {
         if self.wire.len() > SHARE_FROM {
             ready!(self.poll_drain(context))?;
         }
-        self.take_rest();
+        self.claim();
         self.wire.copy(bytes);
         Poll::Ready(Ok(bytes.len()))
     }

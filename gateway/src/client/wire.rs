@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use socket2::SockRef;
@@ -79,6 +79,19 @@ pub(crate) fn try_write(io: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<us
 }
 
 impl Wire {
+    /// Writes until nothing waits.
+    pub(crate) fn poll_drain(&mut self, io: &impl Io, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.is_empty() {
+            ready!(io.poll_write_ready(context))?;
+            match self.write_to(|slices| io.try_write(slices)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => result?,
+            }
+        }
+        self.release();
+        Poll::Ready(Ok(()))
+    }
+
     /// Bytes that wait.
     pub fn len(&self) -> usize {
         self.bytes

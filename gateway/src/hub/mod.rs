@@ -25,5 +25,8 @@ pub mod state;
 pub mod table;
 pub(crate) mod unanswered;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 pub use queries::{Query, Space, Told};
 pub use table::{Hub, Joined, JoinedPattern};

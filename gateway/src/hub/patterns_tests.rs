@@ -1,23 +1,8 @@
 use std::time::Duration;
 
-use campanile_proto::Message;
-
 use super::*;
 use crate::client::outbox::{ChannelId, Tag};
-use crate::hub::codec::Codec;
-
-#[derive(Debug)]
-struct NoCodec;
-
-impl Codec for NoCodec {
-    fn index(&self) -> usize {
-        0
-    }
-
-    fn encode(&self, _topic: &[u8], message: &Message, _offset: u64) -> Bytes {
-        message.payload.clone()
-    }
-}
+use crate::hub::testing::{NoCodec, members};
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -31,20 +16,10 @@ struct World {
 }
 
 impl World {
-    /// Members with links 10, 11, ….
-    fn linked(members: u32) -> Self {
-        let reached = |member| Reached {
-            view: LinkView {
-                member: MemberId(member),
-                up: Some(10 + u64::from(member)),
-                owner: Incarnation(u64::from(member) + 1),
-            },
-            is_member: true,
-            is_leaving: false,
-        };
+    fn linked(count: u32) -> Self {
         let mut world = Self {
             patterns: Patterns::default(),
-            reached: (0..members).map(reached).collect(),
+            reached: members(count),
             ring: 4,
             now: Instant::now(),
             effects: Vec::new(),

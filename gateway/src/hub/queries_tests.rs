@@ -2,9 +2,8 @@ use std::collections::VecDeque;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use campanile_proto::Incarnation;
-
 use super::*;
+use crate::hub::testing::members;
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -17,19 +16,10 @@ struct World {
 }
 
 impl World {
-    fn linked(members: u32) -> Self {
-        let reached = |member| Reached {
-            view: LinkView {
-                member: MemberId(member),
-                up: Some(10 + u64::from(member)),
-                owner: Incarnation(1),
-            },
-            is_member: true,
-            is_leaving: false,
-        };
+    fn linked(count: u32) -> Self {
         Self {
             queries: Queries::default(),
-            reached: (0..members).map(reached).collect(),
+            reached: members(count),
             client: Outbox::new(1 << 20),
             now: Instant::now(),
             effects: Vec::new(),

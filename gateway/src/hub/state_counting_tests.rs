@@ -3,6 +3,17 @@
 use super::*;
 
 impl World {
+    /// Two listeners that the owner counts.
+    fn with_two() -> Self {
+        let mut world = World::linked();
+        world.join_counted(1);
+        world.join_counted(2);
+        world.subscribed(11, EPOCH, 0);
+        world.counted(11, 2);
+        world.acts();
+        world
+    }
+
     fn join_counted(&mut self, id: u64) {
         let (now, deadline) = (self.now, self.now + DEADLINE);
         let listener = Listener { counts: true, ..listener(id) };
@@ -61,12 +72,7 @@ fn what_changes_while_a_subscription_is_under_way_is_told_behind_it() {
 
 #[test]
 fn who_leaves_counts_no_more_at_once_and_without_linger() {
-    let mut world = World::linked();
-    world.join_counted(1);
-    world.join_counted(2);
-    world.subscribed(11, EPOCH, 0);
-    world.counted(11, 2);
-    world.acts();
+    let mut world = World::with_two();
     world.leave(1);
     assert_eq!(world.acts(), [Out::Tell(A, 1, 11, 1, 3)]);
     world.leave(2);
@@ -104,12 +110,7 @@ fn a_new_link_tells_the_count_as_it_is() {
 
 #[test]
 fn who_leaves_is_told_when_the_owner_counts_it_no_more() {
-    let mut world = World::linked();
-    world.join_counted(1);
-    world.join_counted(2);
-    world.subscribed(11, EPOCH, 0);
-    world.counted(11, 2);
-    world.acts();
+    let mut world = World::with_two();
     world.leave_told(1);
     assert_eq!(world.acts(), [Out::Tell(A, 1, 11, 1, 3)]);
     world.counted(11, 3);

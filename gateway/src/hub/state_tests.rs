@@ -5,8 +5,8 @@ use campanile_proto::{Encoding, Incarnation};
 
 use super::*;
 use crate::client::outbox::{ChannelId, Item, Outbox, Resumed, Tag};
-use crate::hub::codec::Codec;
 use crate::hub::publish::{Budget, Origin, Post};
+use crate::hub::testing::NoCodec;
 
 #[path = "state_model_tests.rs"]
 mod model;
@@ -51,19 +51,6 @@ impl Routes for Map {
 
     fn view(&self, member: MemberId) -> LinkView {
         self.links.borrow()[&member]
-    }
-}
-
-#[derive(Debug)]
-struct NoCodec;
-
-impl Codec for NoCodec {
-    fn index(&self) -> usize {
-        0
-    }
-
-    fn encode(&self, _topic: &[u8], message: &Message, _offset: u64) -> Bytes {
-        message.payload.clone()
     }
 }
 

@@ -105,7 +105,7 @@ const fn spec(
     since: &'static str,
     summary: &'static str,
 ) -> Spec {
-    Spec { name, verb, arity, group, since, summary, subcommands: &[] }
+    container(name, verb, arity, group, since, summary, &[])
 }
 
 const fn container(

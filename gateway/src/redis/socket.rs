@@ -5,13 +5,13 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, ReadBuf};
+use tokio::io::ReadBuf;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{Instant, timeout_at};
 
 use crate::client::close::Ending;
+use crate::client::linger::{LINGER, drop_input};
 use crate::client::outbox::Outbox;
 use crate::client::session::Connection;
 use crate::client::wire::{Io, Wire};
@@ -19,11 +19,6 @@ use crate::redis::decode::{Bounds, Command, Decoder, Fault};
 
 /// So many bytes are read at a time.
 const READ: usize = 16 * 1024;
-
-/// At the end: how long, and how much, is read and dropped before the socket closes. Closing a socket that has unread
-/// input resets it, and the last replies would be lost.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 4 << 20;
 
 /// A client's socket, TCP but for tests.
 #[derive(Debug)]
@@ -37,16 +32,6 @@ pub(crate) struct Socket<S = OwnedReadHalf> {
 impl<S: Io> Socket<S> {
     pub(crate) fn new(io: S, bounds: Bounds, outbox: Outbox) -> Self {
         Self { io, wire: Wire::default(), decoder: Decoder::new(bounds), outbox }
-    }
-
-    async fn read_and_drop(&mut self) {
-        let (mut bytes, mut dropped) = ([0; 4096], 0);
-        while dropped < LINGER_BYTES {
-            match self.io.read(&mut bytes).await {
-                Ok(read) if read > 0 => dropped += read,
-                _ => break,
-            }
-        }
     }
 }
 
@@ -75,30 +60,18 @@ impl<S: Io + Send> Connection for Socket<S> {
     }
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.wire.is_empty() {
-            ready!(self.io.poll_write_ready(context))?;
-            match self.wire.write_to(|slices| self.io.try_write(slices)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => result?,
-            }
-        }
-        self.wire.release();
-        Poll::Ready(Ok(()))
+        self.wire.poll_drain(&self.io, context)
     }
 
     /// There are no words for an ending but those of replies, which were written before.
     async fn finish(mut self, _: Ending) {
-        if self.wire.is_empty()
-            && let Some(rest) = self.outbox.claim()
-        {
-            self.wire = *rest;
-        }
+        self.outbox.claim(&mut self.wire);
         let deadline = Instant::now() + LINGER;
         let flush = poll_fn(|context| self.poll_flush(context));
         if !matches!(timeout_at(deadline, flush).await, Ok(Ok(()))) {
             return;
         }
         self.io.shut();
-        let _ = timeout_at(deadline, self.read_and_drop()).await;
+        let _ = timeout_at(deadline, drop_input(&mut self.io, 0)).await;
     }
 }
