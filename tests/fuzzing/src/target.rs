@@ -34,8 +34,8 @@ pub const TARGETS: &[Target] = &[
     target("frame_v2", frames::v2, 16 << 10, 100),
     target("frame_binary", frames::binary, 16 << 10, 20),
     target("session", session::run, 1 << 20, 100),
-    // An answer to `COMMAND` is long.
-    target("redis", redis::run, 128 << 10, 400),
+    // An answer to `COMMAND` is long, and the target's own reader of it takes several times as much.
+    target("redis", redis::run, 256 << 10, 400),
     target("from_gateway", link::from_gateway, 16 << 10, 400),
     target("from_topic_server", link::from_topic_server, 16 << 10, 400),
     target("handoff", handoff::run, 16 << 10, 400),
