@@ -123,6 +123,12 @@ impl Ring {
         self.virtual_nodes
     }
 
+    /// Virtual nodes times weight, summed over all members: at most [`POINTS_MAX`]. Each takes about 24 bytes.
+    pub fn size(&self) -> u64 {
+        let weights: u64 = self.members.iter().map(|member| u64::from(member.weight())).sum();
+        weights * u64::from(self.virtual_nodes)
+    }
+
     /// The members in the order of their names; never empty.
     pub fn members(&self) -> &[Member] {
         &self.members

@@ -19,6 +19,7 @@ use crate::handoff::giving::Given;
 use crate::handoff::outbox::PeerOutbox;
 use crate::handoff::taker::Taker;
 use crate::metrics::Metrics;
+use crate::topics::ownership::POINTS;
 use crate::topics::portable::Arriving;
 use crate::topics::{Entry, Ownership, Table};
 
@@ -29,7 +30,7 @@ pub const STARTING: Duration = Duration::from_secs(1);
 /// then stands still for less time; one that somebody wants here is asked for at once.
 pub const ASK_ALL_AFTER: Duration = Duration::from_millis(250);
 
-/// So many rings that others said are remembered.
+/// So many rings that others said are remembered, if all of them have at most [`POINTS`] points.
 const KNOWN: usize = 32;
 
 /// How often what is left of old affairs is looked at.
@@ -363,8 +364,10 @@ impl Handoff {
             Ok(ring) => {
                 let ring = Arc::new(ring);
                 known.push_back((text.to_owned(), Arc::clone(&ring)));
-                if known.len() > KNOWN {
-                    known.pop_front();
+                let mut points: u64 = known.iter().map(|(_, ring)| ring.size()).sum();
+                while known.len() > KNOWN || points > POINTS {
+                    let Some((_, oldest)) = known.pop_front() else { break };
+                    points -= oldest.size();
                 }
                 Some(ring)
             }

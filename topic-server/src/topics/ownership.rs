@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use campanile_proto::message::{Place, Rings};
 use campanile_proto::planted::{Fault, planted};
+use campanile_ring_config::ring::POINTS_MAX;
 use campanile_ring_config::{Member, Ring};
 use parking_lot::Mutex;
 
@@ -17,6 +18,10 @@ const OFFERED: Duration = Duration::from_secs(60);
 /// So many earlier rings are kept. Beyond, the oldest goes: whoever held topics under it has been out of reach for as
 /// many edits.
 const EARLIER: usize = 16;
+
+/// So many points may all earlier rings have, and all that others know of; beyond, the oldest goes as well. A line of text
+/// is enough to name a ring of half as many.
+pub(crate) const POINTS: u64 = 2 * POINTS_MAX;
 
 /// Places of which it is known that they hold nothing of others.
 const PLACES: usize = 4096;
@@ -219,9 +224,7 @@ impl Ownership {
                     changed = true;
                 } else if version > view.ring.version() && !view.heard.contains_key(&version) {
                     view.heard.insert(version, ring);
-                    if view.heard.len() > EARLIER {
-                        view.heard.pop_first();
-                    }
+                    keep_newest(&mut view.heard, |ring| ring.size());
                     changed = true;
                 }
             }
@@ -352,9 +355,7 @@ impl View {
     fn remember(&mut self, ring: Arc<Ring>, now: Instant) {
         let earlier = Earlier { ring, offered_until: now + OFFERED };
         self.earlier.insert(earlier.ring.version(), earlier);
-        if self.earlier.len() > EARLIER {
-            self.earlier.pop_first();
-        }
+        keep_newest(&mut self.earlier, |earlier| earlier.ring.size());
     }
 
     /// Whether nobody can hold what it got under this ring and lost under a later one.
@@ -370,6 +371,15 @@ impl View {
     fn is_clean(&self, place: &Place, version: u64) -> bool {
         let is_known = |clean: &u64| *clean > version && *clean <= self.ring.version();
         self.clean.get(place).is_some_and(is_known)
+    }
+}
+
+/// Lets the oldest rings go, until there are at most [`EARLIER`] with at most [`POINTS`].
+fn keep_newest<T>(rings: &mut BTreeMap<u64, T>, size: impl Fn(&T) -> u64) {
+    let mut points: u64 = rings.values().map(&size).sum();
+    while rings.len() > EARLIER || points > POINTS {
+        let Some((_, oldest)) = rings.pop_first() else { break };
+        points -= size(&oldest);
     }
 }
 

@@ -132,6 +132,17 @@ fn earlier_rings_are_bounded() {
     assert!(own.offers().previous.len() <= 2 * EARLIER);
 }
 
+/// So is what they take: a line of text may name a ring of a hundred megabytes.
+#[test]
+fn the_points_of_earlier_rings_are_bounded() {
+    let mut rings: BTreeMap<u64, u64> = (1..=10).map(|version| (version, POINTS / 4)).collect();
+    keep_newest(&mut rings, |points| *points);
+    assert_eq!(rings.into_keys().collect::<Vec<_>>(), [7, 8, 9, 10]);
+    let mut one_too_many: BTreeMap<u64, u64> = [(1, 1), (2, POINTS_MAX), (3, POINTS_MAX)].into();
+    keep_newest(&mut one_too_many, |points| *points);
+    assert_eq!(one_too_many.into_keys().collect::<Vec<_>>(), [2, 3]);
+}
+
 /// Somebody who makes places up costs no more than so many of them.
 #[test]
 fn made_up_places_are_not_kept_without_end() {
