@@ -30,8 +30,8 @@ const SETTLE: Duration = Duration::from_millis(300);
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(settings: &Settings, common: &Common, stop: &Stop) -> Result<Report, Failure> {
-    // One that goes without a word may leave its socket behind for a moment.
-    reserve_files(settings.members() * 2)?;
+    // One that comes and goes may leave its socket behind for a moment.
+    reserve_files(settings.members() + settings.churning())?;
     let connector = connector(common, settings.members(), settings.payload_bytes).await?;
     let connector = Rc::new(connector);
     somebody_is_there(&connector, common).await?;

@@ -18,9 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) async fn storm(stage: &Stage) -> Result<Vec<Row>> {
     let mut rows = Rows::new("killed-gateway-storm");
     let mut cluster = Cluster::plain(stage).await?;
-    // Half of them are on each gateway. More would need more open files than the usual limit of 20,000 lets the check have.
-    let members = stage.many(2_000, 9_960);
-    let many = members / 2;
+    let many = stage.many(1_000, 5_000);
+    // Half of them are on each gateway, and some more, since not all are there at every moment.
+    let members = many * 21 / 10;
     let load = Load {
         publishers: 100,
         subscribers: members - 100,
@@ -43,8 +43,8 @@ pub(super) async fn storm(stage: &Stage) -> Result<Vec<Row>> {
     rows.must(
         "clients at the gateway",
         sessions,
-        &format!("at least {many}, but for 5 %"),
-        sessions >= many as f64 * 0.95,
+        &format!("at least {many}"),
+        sessions >= many as f64,
     );
     let (had, memory) = (other.metric("channels").await, http::memory(other.id()));
     rows.tell("channels of the other one before", had);
