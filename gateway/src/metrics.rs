@@ -30,6 +30,8 @@ pub struct Metrics {
     pub joins_refused: Family<Label, Counter>,
     /// Subscriptions of Redis connections, patterns included.
     pub redis_subscriptions: Gauge,
+    /// Patterns that somebody here listens to, each once.
+    pub patterns: Gauge,
     /// Topics that the hub holds.
     pub topics: Gauge,
     /// Publishes that were acknowledged.
@@ -95,6 +97,7 @@ impl Metrics {
             "Subscriptions of Redis connections, patterns included",
             self.redis_subscriptions.clone(),
         );
+        r.register("patterns", "Patterns with listeners here, each once", self.patterns.clone());
         r.register("topics", "Topics with listeners here, or lately so", self.topics.clone());
         r.register("publishes_accepted", "Publishes acknowledged", self.publishes_accepted.clone());
         r.register(

@@ -17,6 +17,12 @@ async fn a_match_goes_once_to_each_gateway_with_patterns_and_to_no_other() {
     assert_eq!(both.ask("PSUBSCRIBE n*").await, "*[$psubscribe $n* :2]");
     assert_eq!(both.ask("PSUBSCRIBE *s").await, "*[$psubscribe $*s :3]");
     assert_eq!(pattern.ask("PSUBSCRIBE ne?s").await, "*[$psubscribe $ne?s :1]");
+    let gauges = |count: &[i64]| {
+        let of_gateways = cluster.gateways.iter().map(|gateway| gateway.metrics.patterns.get());
+        let of_servers = cluster.topic_servers.iter().map(|server| server.metrics.patterns.get());
+        equal(of_gateways.chain(of_servers).collect(), count.to_vec())
+    };
+    eventually("each pattern is counted where it is", DEADLINE, async || gauges(&[2, 1, 0, 3, 3])).await;
     let deliveries =
         || cluster.topic_servers.iter().map(|server| server.metrics.deliveries.get()).sum::<u64>();
     let before = deliveries();
@@ -31,6 +37,9 @@ async fn a_match_goes_once_to_each_gateway_with_patterns_and_to_no_other() {
     // A sharded channel of the same name is another topic, and no pattern sees it.
     assert_eq!(publisher.ask("SPUBLISH news x").await, ":0");
     both.expect_silence().await;
+    drop((both, pattern));
+    eventually("nobody counts patterns of those who have gone", DEADLINE, async || gauges(&[0, 0, 0, 0, 0]))
+        .await;
 }
 
 /// What a listener to `room:*` has got: the numbers of each topic, in order.

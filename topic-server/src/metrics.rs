@@ -26,6 +26,8 @@ pub struct Metrics {
     pub topics_waiting: Gauge,
     /// Subscriptions: one per topic and gateway.
     pub subscriptions: Gauge,
+    /// Patterns: one per pattern and gateway.
+    pub patterns: Gauge,
     /// Subscriptions that were refused, by reason.
     pub subscribes_refused: Family<Reason, Counter>,
     /// Publishes that got an offset.
@@ -86,6 +88,7 @@ impl Metrics {
             "Subscriptions, one per topic and gateway",
             self.subscriptions.clone(),
         );
+        registry.register("patterns", "Patterns, one per pattern and gateway", self.patterns.clone());
         registry.register(
             "subscribes_refused",
             "Subscriptions refused, by reason",

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use campanile_proto::Epoch;
 use campanile_proto::reach::{Match, QueryAnswer};
 use parking_lot::Mutex;
+use prometheus_client::metrics::gauge::Gauge;
 
 use crate::client::direct::Touched;
 use crate::client::outbox::Outbox;
@@ -21,7 +22,7 @@ use crate::upstream::Links;
 const TICK: Duration = Duration::from_millis(100);
 
 /// Patterns and queries of a gateway.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Everywhere(Mutex<Inner>);
 
 #[derive(Debug, Default)]
@@ -34,6 +35,11 @@ struct Inner {
 }
 
 impl Everywhere {
+    /// Nothing yet; `count` says how many patterns there are.
+    pub(crate) fn new(count: Gauge) -> Self {
+        Self(Mutex::new(Inner { patterns: Patterns::new(count), ..Inner::default() }))
+    }
+
     /// A listener to a pattern. Returns the pattern's number.
     pub(crate) fn join(&self, pattern: &[u8], listener: Listener, deadline: Instant, links: &Links) -> u32 {
         self.run(links, |inner, effects| {

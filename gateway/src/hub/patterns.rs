@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use campanile_proto::reach::Pattern;
 use campanile_proto::{FromGateway, Incarnation};
+use prometheus_client::metrics::gauge::Gauge;
 
 use crate::client::outbox::{Item, Outbox};
 use crate::hub::effect::{Effect, Leaving, LinkView, Listener, MemberId, Request};
@@ -27,6 +28,7 @@ pub(crate) struct Reached {
 #[derive(Debug, Default)]
 pub(crate) struct Patterns {
     by_name: HashMap<Bytes, u32>,
+    count: Gauge,
     /// By the gateway's numbers; numbers are used again.
     patterns: Vec<Option<OfPattern>>,
     free: Vec<u32>,
@@ -70,6 +72,11 @@ struct Join {
 }
 
 impl Patterns {
+    /// None; `count` says how many there are.
+    pub(crate) fn new(count: Gauge) -> Self {
+        Self { count, ..Self::default() }
+    }
+
     /// Whether nobody listens to a pattern, or wants to.
     pub(crate) fn is_empty(&self) -> bool {
         self.by_name.is_empty()
@@ -257,6 +264,7 @@ impl Patterns {
         });
         let pattern = Bytes::copy_from_slice(pattern);
         self.by_name.insert(pattern.clone(), free);
+        self.count.inc();
         let own = OfPattern {
             number: free,
             pattern,
@@ -329,6 +337,7 @@ impl Patterns {
             && let Some(own) = slot.take_if(|own| is_over(own))
         {
             self.by_name.remove(&own.pattern);
+            self.count.dec();
             self.free.push(number);
         }
     }

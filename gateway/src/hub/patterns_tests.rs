@@ -189,6 +189,7 @@ fn who_leaves_counts_no_more_and_is_told_when_all_know() {
     let mut world = World::linked(2);
     let number = world.join("a*", 1);
     world.join("a*", 2);
+    assert_eq!(world.patterns.count.get(), 1, "each once");
     for member in [0, 1] {
         world.stands(member, number, 2);
     }
@@ -205,7 +206,7 @@ fn who_leaves_counts_no_more_and_is_told_when_all_know() {
     assert_eq!(world.patterns.listeners(&[number]).count(), 1);
     world.leave(number, 2, false);
     assert_eq!(world.acts(), ["0@10 0=a* 0 #4", "0@10 all", "1@11 0=a* 0 #4", "1@11 all"]);
-    assert!(world.patterns.is_empty());
+    assert!(world.patterns.is_empty() && world.patterns.count.get() == 0);
     // Its number is used again; an answer for the older pattern is none for the newer.
     assert_eq!(world.join("b*", 3), number);
     world.acts();

@@ -87,6 +87,7 @@ pub struct JoinedPattern {
 impl Hub {
     /// A hub without topics.
     pub fn new(links: Arc<Links>, metrics: Arc<Metrics>, deadline: Duration) -> Self {
+        let everywhere = Everywhere::new(metrics.patterns.clone());
         Self {
             names: DashMap::new(),
             slots: RwLock::default(),
@@ -95,7 +96,7 @@ impl Hub {
             deadline,
             memory: Pressure::default(),
             due: DueQueue::default(),
-            everywhere: Everywhere::default(),
+            everywhere,
             publishes: AtomicU64::new(0),
             listeners: AtomicU64::new(0),
         }

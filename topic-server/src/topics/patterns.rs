@@ -10,6 +10,7 @@ use campanile_proto::names::{self, Space};
 use campanile_proto::reach::Pattern;
 use campanile_proto::{FromTopicServer, Incarnation};
 use parking_lot::RwLock;
+use prometheus_client::metrics::gauge::Gauge;
 
 use crate::gateways::outbox::Outbox;
 use crate::topics::reach::Matching;
@@ -19,6 +20,7 @@ use crate::topics::reach::Matching;
 pub(crate) struct Patterns {
     /// 0 while there are none; else another number after every change.
     version: AtomicU64,
+    count: Gauge,
     inner: RwLock<Inner>,
 }
 
@@ -50,6 +52,11 @@ struct Told {
 }
 
 impl Patterns {
+    /// None; `count` says how many there are, one per pattern and gateway.
+    pub(crate) fn new(count: Gauge) -> Self {
+        Self { count, ..Self::default() }
+    }
+
     /// Which state of the patterns this is; 0 while there are none. Whoever is told that a pattern stands may count on
     /// every publish that begins later to see another state.
     pub(crate) fn version(&self) -> u64 {
@@ -61,12 +68,16 @@ impl Patterns {
         let mut inner = self.inner.write();
         let of_link = inner.of_link(link, gateway);
         if pattern.listeners == 0 {
-            of_link.patterns.remove(&pattern.number);
+            if of_link.patterns.remove(&pattern.number).is_some() {
+                self.count.dec();
+            }
         } else {
             // Detached: a slice would keep the batch that it came in.
             let told =
                 Told { pattern: Bytes::copy_from_slice(&pattern.pattern), listeners: pattern.listeners };
-            of_link.patterns.insert(pattern.number, told);
+            if of_link.patterns.insert(pattern.number, told).is_none() {
+                self.count.inc();
+            }
         }
         of_link.unanswered.push((pattern.number, pattern.change));
         if of_link.is_complete {
@@ -116,9 +127,9 @@ impl Patterns {
     /// A link is over.
     pub(crate) fn remove(&self, link: &Outbox) {
         let mut inner = self.inner.write();
-        let before = inner.links.len();
-        inner.links.retain(|own| own.link != *link);
-        if inner.links.len() < before {
+        if let Some(index) = inner.links.iter().position(|own| own.link == *link) {
+            let over = inner.links.remove(index);
+            self.count.dec_by(over.patterns.len() as i64);
             self.change(&mut inner);
         }
     }
@@ -225,10 +236,13 @@ mod tests {
         patterns.complete(&other, B);
         patterns.has_met(&other);
         assert_eq!(patterns.all().len(), 2, "each once");
+        assert_eq!(patterns.count.get(), 3, "one per gateway");
         patterns.remove(&link);
+        assert_eq!(patterns.count.get(), 1);
         assert_eq!(patterns.matching(b"a").1.len(), 1);
         patterns.set(&other, B, &pattern(1, b"a", 0));
-        assert_eq!((patterns.version(), patterns.all().len()), (0, 0));
+        patterns.set(&other, B, &pattern(1, b"a", 0));
+        assert_eq!((patterns.version(), patterns.all().len(), patterns.count.get()), (0, 0, 0));
         patterns.set(&other, B, &pattern(1, b"a", 1));
         assert!(!seen.contains(&patterns.version()), "a state never comes again");
     }

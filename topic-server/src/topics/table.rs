@@ -103,6 +103,7 @@ impl Table {
         rules: Arc<ArcSwap<TopicRules>>,
         limits: Limits,
     ) -> Self {
+        let patterns = Patterns::new(metrics.patterns.clone());
         Self {
             entries: DashMap::new(),
             incarnation: OnceLock::new(),
@@ -116,7 +117,7 @@ impl Table {
             history: AtomicUsize::new(0),
             histories: Mutex::default(),
             counted: Mutex::default(),
-            patterns: Patterns::default(),
+            patterns,
             introduced: Mutex::default(),
             expected: Mutex::default(),
             missed: Mutex::default(),

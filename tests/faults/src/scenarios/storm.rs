@@ -40,12 +40,7 @@ pub(super) async fn storm(stage: &Stage) -> Result<Vec<Row>> {
     stage.say(&format!("{members} clients, {sessions} of them at the gateway that will die"));
     stage.hold(stage.long(3, 10)).await;
     let [dying, other] = [0, 1].map(|number| &cluster.gateways[number]);
-    rows.must(
-        "clients at the gateway",
-        sessions,
-        &format!("at least {many}"),
-        sessions >= many as f64,
-    );
+    rows.must("clients at the gateway", sessions, &format!("at least {many}"), sessions >= many as f64);
     let (had, memory) = (other.metric("channels").await, http::memory(other.id()));
     rows.tell("channels of the other one before", had);
     let (all, recovered) = (had + dying.metric("channels").await, other.metric("recovered_total").await);
