@@ -277,7 +277,10 @@ async fn tick(hub: Arc<Hub>, links: Arc<Links>) {
         hub.tick(now);
         if now >= check {
             check = now + MEMBERS_CHECK;
-            links.let_go(|member| hub.uses(member));
+            if links.let_go(|member| hub.uses(member)) {
+                // Somebody may have begun to use one in that moment.
+                hub.settle();
+            }
             links.look_around(now);
         }
     }

@@ -42,6 +42,19 @@ async fn a_match_goes_once_to_each_gateway_with_patterns_and_to_no_other() {
         .await;
 }
 
+#[tokio::test]
+async fn a_pattern_that_comes_after_a_member_has_gone_does_not_wait_for_it() {
+    let mut cluster = Cluster::start(1, 2).await;
+    cluster.edit_ring(&[0]);
+    let links = async || equal(cluster.gateways[0].metrics.links.get(), 1);
+    eventually("the gateway has let the former member go", DEADLINE, links).await;
+    let mut listener = cluster.redis(0).await;
+    assert_eq!(listener.ask("PSUBSCRIBE n*").await, "*[$psubscribe $n* :1]");
+    let mut publisher = cluster.redis(0).await;
+    assert_eq!(publisher.ask("PUBLISH news hello").await, ":1");
+    listener.expect("*[$pmessage $n* $news $hello]").await;
+}
+
 /// What a listener to `room:*` has got: the numbers of each topic, in order.
 async fn take_all(client: &mut RedisClient, seen: &mut BTreeMap<String, Vec<u64>>, count: usize) {
     for _ in 0..count {

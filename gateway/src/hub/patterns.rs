@@ -174,15 +174,16 @@ impl Patterns {
         self.members = reached.iter().filter(|own| own.is_member).map(|own| own.view.member).collect();
         let mut ended = Vec::new();
         let mut is_lost = false;
-        for Reached { view, is_member, is_leaving } in reached {
-            let Some(told) = self.told.get(&view.member).copied().filter(|told| view.up != Some(told.link))
-            else {
+        for (member, told) in self.told.clone() {
+            // Nobody, if it was a former member and has been let go.
+            let own = reached.iter().find(|own| own.view.member == member);
+            if own.is_some_and(|own| own.view.up == Some(told.link)) {
                 continue;
-            };
-            self.told.remove(&view.member);
+            }
+            self.told.remove(&member);
             ended.push(told.process);
-            is_lost |= *is_member || !is_leaving;
-            self.patterns.iter_mut().flatten().for_each(|own| _ = own.stands.remove(&view.member));
+            is_lost |= own.is_none_or(|own| own.is_member || !own.is_leaving);
+            self.patterns.iter_mut().flatten().for_each(|own| _ = own.stands.remove(&member));
         }
         if is_lost {
             self.lost(effects);

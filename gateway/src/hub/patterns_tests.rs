@@ -166,6 +166,18 @@ fn a_link_that_breaks_is_told_to_all_who_are_live_and_the_next_one_told_of_all_p
     assert!(!world.patterns.is_told(old) && world.patterns.is_told(world.reached[1].view));
 }
 
+/// Nobody listens to a pattern when a former member is let go: it is not waited for later.
+#[test]
+fn a_former_member_that_was_let_go_is_awaited_no_more() {
+    let mut world = World::linked(2);
+    world.reached.pop();
+    assert_eq!(world.settle(), [Incarnation(2)]);
+    let number = world.join("n*", 1);
+    assert_eq!(world.acts(), ["0@10 0=n* 1 #1", "0@10 all"]);
+    world.stands(0, number, 1);
+    assert_eq!(world.acts(), ["joined 1"]);
+}
+
 #[test]
 fn a_former_member_that_leaves_in_an_orderly_way_loses_nothing() {
     for (is_leaving, expected) in [(true, vec![]), (false, vec!["lost 1"])] {

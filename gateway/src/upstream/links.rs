@@ -256,10 +256,11 @@ impl Links {
         }
     }
 
-    /// Ends the links of former members that nobody uses any more.
-    pub(crate) fn let_go(&self, in_use: impl Fn(MemberId) -> bool) {
+    /// Ends the links of former members that nobody uses any more. Whether there were any.
+    pub(crate) fn let_go(&self, in_use: impl Fn(MemberId) -> bool) -> bool {
         // A ring that brings one of them back must not find it on its way out.
         let _one_at_a_time = self.adopting.lock();
+        let mut any = false;
         for upstream in self.members.load().iter() {
             if upstream.former.load(Ordering::Relaxed)
                 && !upstream.stop.is_cancelled()
@@ -267,8 +268,10 @@ impl Links {
             {
                 tracing::info!(member = %upstream.name, address = %upstream.address, "former member let go");
                 upstream.stop.cancel();
+                any = true;
             }
         }
+        any
     }
 }
 
