@@ -12,6 +12,7 @@ use campanile_process::memory::Pressure;
 use campanile_process::token_bucket::Rate;
 use campanile_proto::link::PART_BYTES;
 use campanile_proto::message::Publish;
+use campanile_proto::names;
 use campanile_proto::planted::{Fault, planted};
 use campanile_proto::reach::Pattern;
 use campanile_proto::{Epoch, FromTopicServer, Incarnation, Refusal, Subscription};
@@ -675,7 +676,8 @@ impl Table {
     }
 
     pub(super) fn bounds(&self, topic: &[u8]) -> Bounds {
-        let rule = self.rules.load().history(topic);
+        // Of the name as people know it, whatever its space: they have written the rules.
+        let rule = self.rules.load().history(names::shown(topic).1);
         let to_usize = |number| usize::try_from(number).unwrap_or(usize::MAX);
         Bounds {
             messages: to_usize(rule.messages),

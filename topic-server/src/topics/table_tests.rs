@@ -1,4 +1,7 @@
+use campanile_process::settings::ConfigFile;
 use campanile_proto::message::Place;
+use campanile_proto::names::Space;
+use campanile_ring_config::topics::KEY;
 use campanile_ring_config::{Member, Ring};
 
 use super::*;
@@ -38,6 +41,25 @@ fn topics_of(member: &str, count: usize) -> Vec<String> {
     let ring = Ring::example();
     let topics = (0..).map(|number| format!("topics:{number}"));
     topics.filter(|topic| ring.owner(topic.as_bytes()).name() == member).take(count).collect()
+}
+
+/// People write rules for the names that they see: a sharded topic's name has a byte more, and so may a plain one's.
+#[test]
+fn rules_of_history_are_for_shown_names_of_every_space() {
+    let config = "[[topics]]\npattern = \"room:*\"\nhistory_seconds = 7\n";
+    let file = ConfigFile::parse("test.toml", config.to_owned(), &[], &[KEY]).expect("a config");
+    let rules = TopicRules::from_config(&file).expect("rules");
+    let ownership = Arc::new(Ownership::new("ts-a".to_owned(), Arc::new(Ring::example())));
+    let rules = Arc::new(ArcSwap::from_pointee(rules));
+    let table = Table::new(ownership, Arc::default(), rules, Limits { topics: 10, history: 1 << 20 });
+    let seconds = |space, shown| {
+        let topic = names::topic(space, shown).expect("short enough");
+        table.bounds(&topic).age.as_secs()
+    };
+    for space in [Space::Plain, Space::Sharded] {
+        assert_eq!(seconds(space, b"room:1"), 7, "{space:?}");
+        assert_ne!(seconds(space, b"\xffroom:1"), 7, "{space:?}");
+    }
 }
 
 #[test]
