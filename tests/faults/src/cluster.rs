@@ -59,6 +59,8 @@ pub(crate) struct Node {
     pub(crate) role: &'static str,
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
+    /// Where a gateway listens for Redis clients.
+    pub(crate) redis: SocketAddr,
     folder: PathBuf,
     command: Vec<String>,
     variables: Vec<(String, String)>,
@@ -67,15 +69,19 @@ pub(crate) struct Node {
 
 impl Node {
     fn new(stage: &Stage, role: &'static str, name: &str, way: &Way) -> Result<Self> {
-        let (address, admin) = (free_port(way.host)?, free_port(way.host)?);
+        let [address, admin, redis] = [free_port(way.host)?, free_port(way.host)?, free_port(way.host)?];
         let mut command = way.within.clone();
         command.push(stage.program.to_string_lossy().into_owned());
         let (address_text, admin_text) = (address.to_string(), admin.to_string());
         command.extend(words(&[role, "--ring", "ring.toml", "--name", name, "--listen", &address_text]));
         command.extend(words(&["--admin", &admin_text]));
+        if role == "gateway" {
+            command.extend(words(&["--redis", &redis.to_string()]));
+        }
         command.extend(way.options.iter().cloned());
         let (folder, variables) = (stage.folder.clone(), way.variables.clone());
-        Ok(Self { name: name.to_owned(), role, address, admin, folder, command, variables, process: None })
+        let name = name.to_owned();
+        Ok(Self { name, role, address, admin, redis, folder, command, variables, process: None })
     }
 
     /// Starts it, and waits until it listens.

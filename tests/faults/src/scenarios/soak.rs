@@ -169,8 +169,8 @@ fn tell_what_was_done(rows: &mut Rows, parts: &[Part]) {
         format!("{}, {}, {}, {}, {}", sum.visits, sum.connections, sum.topics, sum.joins, sum.publishes),
     );
     rows.tell(
-        "visits that resumed, were refused, sent nonsense, fell silent, read nothing",
-        format!("{}, {}, {}, {}, {}", sum.resumed, sum.refused, sum.bad, sum.silent, sum.slow),
+        "visits that resumed, spoke Redis, were refused, sent nonsense, fell silent, read nothing",
+        format!("{}, {}, {}, {}, {}, {}", sum.resumed, sum.redis, sum.refused, sum.bad, sum.silent, sum.slow),
     );
     rows.must("visits that did not go as they must", sum.failed, "0", sum.failed == 0);
     if sum.failed > 0 {

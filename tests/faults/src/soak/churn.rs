@@ -38,6 +38,7 @@ pub(crate) struct Counts {
     pub(crate) joins: u64,
     pub(crate) publishes: u64,
     pub(crate) resumed: u64,
+    pub(crate) redis: u64,
     pub(crate) refused: u64,
     pub(crate) bad: u64,
     pub(crate) silent: u64,
@@ -58,8 +59,8 @@ impl Churn {
     /// They come from now on.
     pub(crate) fn start(cluster: &Cluster, visiting: Visiting) -> Self {
         let counts = Arc::<Mutex<Counts>>::default();
-        let addresses = |nodes: &[crate::cluster::Node]| nodes.iter().map(|node| node.address).collect();
-        let (gateways, topic_servers) = (addresses(&cluster.gateways), addresses(&cluster.topic_servers));
+        let gateways = cluster.gateways.iter().map(|node| (node.address, node.redis)).collect();
+        let topic_servers = cluster.topic_servers.iter().map(|node| node.address).collect();
         let mut tasks = JoinSet::new();
         tasks.spawn(visitors(counts.clone(), gateways, topic_servers, visiting));
         Self { counts, tasks }
@@ -74,7 +75,7 @@ impl Churn {
 
 async fn visitors(
     counts: Arc<Mutex<Counts>>,
-    gateways: Vec<SocketAddr>,
+    gateways: Vec<(SocketAddr, SocketAddr)>,
     topic_servers: Vec<SocketAddr>,
     visiting: Visiting,
 ) {
@@ -87,8 +88,10 @@ async fn visitors(
         tick.tick().await;
         while here.try_join_next().is_some() {}
         let first = fastrand::usize(..gateways.len());
+        let [one, other] = [gateways[first], gateways[(first + 1) % gateways.len()]];
         let place = Place {
-            gateways: [gateways[first], gateways[(first + 1) % gateways.len()]],
+            gateways: [one.0, other.0],
+            redis: [one.1, other.1],
             topic_server: topic_servers[fastrand::usize(..topic_servers.len())],
             new: format!("soak:{name}:{number}"),
             // Others take its place in time: shared topics are forgotten, too.
@@ -128,6 +131,7 @@ impl Counts {
         match kind {
             Kind::Orderly | Kind::Vanishing => {}
             Kind::Resuming => self.resumed += 1,
+            Kind::Redis => self.redis += 1,
             Kind::Refused => self.refused += 1,
             Kind::Bad => self.bad += 1,
             Kind::Silent => self.silent += 1,
@@ -143,6 +147,7 @@ impl Counts {
         self.joins += other.joins;
         self.publishes += other.publishes;
         self.resumed += other.resumed;
+        self.redis += other.redis;
         self.refused += other.refused;
         self.bad += other.bad;
         self.silent += other.silent;

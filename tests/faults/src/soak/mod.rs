@@ -1,6 +1,7 @@
 //! What the soak is made of: who comes and goes, and what the processes hold.
 //!
-//! * `client`: one client that waits for its replies; `visits`: what clients do from their coming to their going;
+//! * `client`: one client that waits for its replies; `visits`: what clients do from their coming to their going, `redis` those
+//!   of the Redis front;
 //! * `churn`: many of them at a time, counted; `edits`: edits of the ring meanwhile;
 //! * `figures`: what a process holds; `idle`: waiting until all hold what they held before.
 
@@ -10,4 +11,5 @@ pub(crate) mod figures;
 pub(crate) mod idle;
 
 mod client;
+mod redis;
 mod visits;

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use crate::soak::client::Client;
+use crate::soak::redis;
 use crate::socket::{BINARY, TEXT, frame, join, open};
 
 /// Payloads that fill a slow reader's queue: more than the queue, both kernels' buffers and 64 KiB under way.
@@ -20,6 +21,8 @@ const FLOOD: (usize, usize) = (40, 64 << 10);
 pub(super) struct Place {
     /// A gateway, and another one.
     pub(super) gateways: [SocketAddr; 2],
+    /// The same for Redis clients.
+    pub(super) redis: [SocketAddr; 2],
     pub(super) topic_server: SocketAddr,
     /// A topic that nobody has named before, and one that others may be at.
     pub(super) new: String,
@@ -37,6 +40,8 @@ pub(super) enum Kind {
     Vanishing,
     /// Misses something, and gets it elsewhere by its position.
     Resuming,
+    /// Speaks Redis.
+    Redis,
     /// Asks for what it may not have.
     Refused,
     /// Sends nonsense.
@@ -47,10 +52,11 @@ pub(super) enum Kind {
     Slow,
 }
 
-pub(super) const KINDS: [(Kind, u32); 7] = [
-    (Kind::Orderly, 350),
-    (Kind::Vanishing, 300),
+pub(super) const KINDS: [(Kind, u32); 8] = [
+    (Kind::Orderly, 300),
+    (Kind::Vanishing, 250),
     (Kind::Resuming, 180),
+    (Kind::Redis, 100),
     (Kind::Refused, 80),
     (Kind::Bad, 80),
     (Kind::Silent, 7),
@@ -83,6 +89,7 @@ impl Kind {
             Self::Orderly => member(&place, true).await,
             Self::Vanishing => member(&place, false).await,
             Self::Resuming => resuming(&place).await,
+            Self::Redis => redis::visit(&place).await,
             Self::Refused => refused(&place).await,
             Self::Bad => bad(&place).await,
             Self::Silent => silent(&place).await,
