@@ -23,6 +23,15 @@ const EXPECTED: usize = 1024;
 /// So many gateways that have not come in time are remembered: others are dead ones of long ago.
 const MISSED: usize = 1024;
 
+/// A gateway that has patterns elsewhere and did not come here while it was awaited.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Late {
+    gateway: Incarnation,
+    /// So many publishes had been accepted here when it had missed nothing; `None` if it has missed some for certain. A server
+    /// that owns nothing is told of all gateways, and none of them has any reason to come.
+    missed_none_at: Option<u64>,
+}
+
 impl Table {
     /// Finds anew which patterns match a topic, if they have changed since it was looked.
     pub(super) fn look_at_patterns(&self, entry: &Entry, inner: &mut Inner, now: Instant) {
@@ -88,13 +97,8 @@ impl Table {
     /// A gateway has told of all its patterns: topics that came here before meet it.
     pub(super) fn meet(&self, link: &Outbox, gateway: Incarnation, now: Instant) {
         self.expected.lock().retain(|(own, _)| *own != gateway);
-        let has_missed = {
-            let mut missed = self.missed.lock();
-            let before = missed.len();
-            missed.retain(|own| *own != gateway);
-            missed.len() < before
-        };
-        if has_missed {
+        let late = self.missed.lock().extract_if(.., |own| own.gateway == gateway).next();
+        if late.is_some_and(|late| self.has_missed(late)) {
             link.push(FromTopicServer::PatternsLost);
         }
         let waiting = self.introduced.lock().clone();
@@ -129,13 +133,47 @@ impl Table {
         let expected: Vec<_> = self.expected.lock().iter().map(|(gateway, _)| *gateway).collect();
         if !expected.is_empty() {
             // They have heard of it from nobody else.
-            let (epoch, offset) = (inner.topic.epoch(), inner.topic.offset());
-            let behind = Behind { incarnation: self.incarnation(), epoch, offset };
-            let introduced = expected.into_iter().map(|gateway| Introduced { gateway, behind });
-            inner.topic.reach_mut().introduce(introduced.collect());
-            inner.topic.settle(now + SETTLING_TIME);
+            self.introduce_to(entry, inner, &expected, now);
+        }
+    }
+
+    /// From here on a topic keeps what these gateways may want.
+    fn introduce_to(&self, entry: &Arc<Entry>, inner: &mut Inner, gateways: &[Incarnation], now: Instant) {
+        let (epoch, offset) = (inner.topic.epoch(), inner.topic.offset());
+        let behind = Behind { incarnation: self.incarnation(), epoch, offset };
+        let mut introduced = inner.topic.reach_mut().introduced().to_vec();
+        let is_known = !introduced.is_empty();
+        for &gateway in gateways {
+            if !introduced.iter().any(|own| own.gateway == gateway) {
+                introduced.push(Introduced { gateway, behind });
+            }
+        }
+        inner.topic.reach_mut().introduce(introduced);
+        inner.topic.settle(now + SETTLING_TIME);
+        if !is_known {
             self.introduced.lock().push(Arc::clone(entry));
         }
+    }
+
+    /// There is another ring: gateways that did not come here because they had no reason to may have one now. What is
+    /// published from here on waits for them.
+    pub(super) fn expect_again(&self, now: Instant) {
+        let missed = self.missed.lock().clone();
+        let late: Vec<_> =
+            missed.into_iter().filter(|late| !self.has_missed(*late)).map(|late| late.gateway).collect();
+        if late.is_empty() {
+            return;
+        }
+        // Topics that begin from here on are for them, and so are those that are there.
+        self.expect_gateways(&late, now);
+        for entry in self.all() {
+            let mut inner = entry.inner.lock();
+            if inner.is_held() {
+                self.introduce_to(&entry, &mut inner, &late, now);
+            }
+        }
+        // What was accepted meanwhile, they may have missed.
+        self.missed.lock().retain(|own| !late.contains(&own.gateway) || self.has_missed(*own));
     }
 
     /// A topic goes to another server, and the gateways whose patterns match are told. Whom this server has told nothing of
@@ -162,12 +200,18 @@ impl Table {
         self.look_at_patterns(entry, inner, now);
     }
 
-    fn note_missed(&self, gateways: impl Iterator<Item = Incarnation>) {
+    fn has_missed(&self, late: Late) -> bool {
+        late.missed_none_at.is_none_or(|then| self.metrics.publishes_accepted.get() > then)
+    }
+
+    fn note_late(&self, gateways: impl Iterator<Item = Incarnation>, missed_none_at: Option<u64>) {
         let mut missed = self.missed.lock();
         for gateway in gateways {
-            if !missed.contains(&gateway) && missed.len() < MISSED {
-                missed.push(gateway);
+            match missed.iter_mut().find(|own| own.gateway == gateway) {
+                Some(own) => own.missed_none_at = own.missed_none_at.min(missed_none_at),
+                None => missed.push(Late { gateway, missed_none_at }),
             }
+            missed.truncate(MISSED);
         }
     }
 
@@ -178,7 +222,8 @@ impl Table {
             let over: Vec<_> = expected.extract_if(.., |(_, until)| *until <= now).collect();
             over
         };
-        self.note_missed(over.into_iter().map(|(gateway, _)| gateway));
+        let accepted = self.metrics.publishes_accepted.get();
+        self.note_late(over.into_iter().map(|(gateway, _)| gateway), Some(accepted));
         let mut introduced = std::mem::take(&mut *self.introduced.lock());
         introduced.retain(|entry| {
             let mut inner = entry.inner.lock();
@@ -191,7 +236,7 @@ impl Table {
             if !goes_on {
                 // Who has missed something is told so should it come after all.
                 let missed = reach.introduced().iter().filter(|introduced| introduced.behind.offset < offset);
-                self.note_missed(missed.map(|introduced| introduced.gateway));
+                self.note_late(missed.map(|introduced| introduced.gateway), None);
                 inner.topic.reach_mut().introduce(Vec::new());
             }
             goes_on

@@ -234,7 +234,7 @@ fn a_topic_that_begins_keeps_what_gateways_on_their_way_may_want() {
     publish_to(&table, &publisher, "news", 2);
     assert_eq!(told(&one), ["match 1 [4] behind 0", "PatternStands", "match 2 [4]"]);
     // Whoever comes too late is told, whatever it has missed.
-    table.sweep(now + SETTLING_TIME);
+    table.sweep(Instant::now() + SETTLING_TIME);
     let two = outbox();
     set(&table, &two, B, 0, "x*", 1);
     table.patterns_told(&two, B, now + SETTLING_TIME);
@@ -242,6 +242,50 @@ fn a_topic_that_begins_keeps_what_gateways_on_their_way_may_want() {
     // Who is here is not expected, and what begins now is nothing that anybody missed.
     table.expect_gateways(&[A], now + SETTLING_TIME);
     assert!(table.expected.lock().is_empty());
+}
+
+/// A standby is told of all gateways, and owns nothing that anybody could miss; none of them has a link to it.
+#[test]
+fn whoever_did_not_come_where_nothing_was_published_has_missed_nothing() {
+    let (table, publisher, now) = (lone_table(), outbox(), Instant::now());
+    publish_to(&table, &publisher, "news", 1);
+    table.expect_gateways(&[A, B], now);
+    let later = now + SETTLING_TIME;
+    table.sweep(later);
+    let one = outbox();
+    set(&table, &one, A, 0, "*", 1);
+    table.patterns_told(&one, A, later);
+    assert_eq!(told(&one), ["PatternStands"]);
+    publish_to(&table, &publisher, "news", 2);
+    let two = outbox();
+    set(&table, &two, B, 0, "x*", 1);
+    table.patterns_told(&two, B, later);
+    assert_eq!(told(&two), ["PatternsLost", "PatternStands"], "it was not awaited any more");
+}
+
+/// An edit may be what gives gateways a reason to come: they get what is published until they are there.
+#[test]
+fn a_newer_ring_makes_late_gateways_awaited_again() {
+    let (table, publisher, now) = (lone_table(), outbox(), Instant::now());
+    publish_to(&table, &publisher, "news", 1);
+    table.expect_gateways(&[A, B], now);
+    let later = now + SETTLING_TIME;
+    table.sweep(later);
+    assert!(table.adopt(ring(2, &["ts-a"]), later).is_some());
+    publish_to(&table, &publisher, "news", 2);
+    publish_to(&table, &publisher, "newer", 1);
+    let one = outbox();
+    set(&table, &one, A, 0, "new*", 1);
+    table.patterns_told(&one, A, later);
+    let mut words = told(&one);
+    words[..2].sort();
+    assert_eq!(words, ["match 1 [0] behind 0", "match 2 [0] behind 1", "PatternStands"]);
+    // Whoever does not come now has missed these.
+    table.sweep(later + SETTLING_TIME);
+    let two = outbox();
+    set(&table, &two, B, 0, "x*", 1);
+    table.patterns_told(&two, B, later + SETTLING_TIME);
+    assert_eq!(told(&two), ["PatternsLost", "PatternStands"]);
 }
 
 #[test]

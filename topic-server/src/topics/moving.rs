@@ -52,6 +52,7 @@ impl Table {
         if !self.ownership.adopt(ring, now) {
             return None;
         }
+        self.expect_again(now);
         let mut foreign = Vec::new();
         for entry in self.all() {
             if self.ownership.owns(&entry.name) {

@@ -27,6 +27,7 @@ use crate::topics::entry::{Awaiting, Inner, Key, Parked, Request, Stage};
 use crate::topics::fanout;
 use crate::topics::histories::Histories;
 use crate::topics::history::Bounds;
+use crate::topics::meeting::Late;
 use crate::topics::ownership::{Ownership, Standing};
 use crate::topics::patterns::Patterns;
 use crate::topics::state::{Order, Outcome, Topic};
@@ -59,8 +60,8 @@ pub struct Table {
     pub(super) introduced: Mutex<Vec<Arc<Entry>>>,
     /// Gateways that have patterns elsewhere and have not told of them here, each with the time until which they are awaited.
     pub(super) expected: Mutex<Vec<(Incarnation, Instant)>>,
-    /// Gateways that did not come for what such topics had for them.
-    pub(super) missed: Mutex<Vec<Incarnation>>,
+    /// Gateways that did not come in time.
+    pub(super) missed: Mutex<Vec<Late>>,
     /// Topics that somebody waits for; each stands here once at most.
     pub(super) waited: Mutex<Vec<Arc<Entry>>>,
     /// Something was added to those since anybody looked.
