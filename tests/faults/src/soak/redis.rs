@@ -2,9 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::sleep;
 
 use crate::soak::visits::{Did, Place};
 
@@ -86,13 +88,18 @@ pub(super) async fn visit(place: &Place) -> io::Result<Did> {
     listener.hear(":3\r\n").await?;
     listener.say(&format!("SSUBSCRIBE {topic}")).await?;
     listener.hear(":1\r\n").await?;
-    let [plain, sharded] = ["plain", "sharded"].map(|kind| format!("{kind}-{topic}"));
-    publisher.publish("PUBLISH", topic, &plain).await?;
-    for _ in ["message", "pmessage"] {
-        listener.hear(&format!("{plain}\r\n")).await?;
+    let publishes = fastrand::u64(1..4);
+    for number in 0..publishes {
+        let [plain, sharded] = ["plain", "sharded"].map(|kind| format!("{kind}-{topic}-{number}"));
+        publisher.publish("PUBLISH", topic, &plain).await?;
+        for _ in ["message", "pmessage"] {
+            listener.hear(&format!("{plain}\r\n")).await?;
+        }
+        publisher.publish("SPUBLISH", topic, &sharded).await?;
+        listener.hear(&format!("{sharded}\r\n")).await?;
+        // The ring may be edited meanwhile, and they notice nothing.
+        sleep(Duration::from_millis(fastrand::u64(..1_000))).await;
     }
-    publisher.publish("SPUBLISH", topic, &sharded).await?;
-    listener.hear(&format!("{sharded}\r\n")).await?;
     let patterns = publisher.ask("PUBSUB NUMPAT").await?;
     if !patterns.starts_with(':') || patterns.starts_with(":0") {
         return Err(io::Error::other(format!("PUBSUB NUMPAT: {patterns}")));
@@ -104,5 +111,5 @@ pub(super) async fn visit(place: &Place) -> io::Result<Did> {
         listener.say("QUIT").await?;
         listener.hear("+OK\r\n").await?;
     }
-    Ok(Did { connections: 2, joins: 4, publishes: 2 })
+    Ok(Did { connections: 2, joins: 4, publishes: 2 * publishes })
 }
