@@ -68,15 +68,7 @@ pub(super) async fn flood(stage: &Stage) -> Result<Vec<Row>> {
     let topics = [cluster.topics_of("ts-a", 2)?, cluster.topics_of("ts-b", 2)?].concat();
     let probe = Probe::start(gateways[0], gateways[1], &topics, 50).await?;
 
-    stage.say("measuring the capacity");
-    let counts = Arc::new(Counts::default());
-    let clients = clients(gateways, &counts, None);
-    stage.hold(Duration::from_secs(2)).await;
-    let (begin, before) = (Instant::now(), Counts::now(&counts.ok));
-    stage.hold(stage.long(5, 15)).await;
-    let capacity = (Counts::now(&counts.ok) - before) / begin.elapsed().as_secs_f64();
-    drop(clients);
-    rows.tell("capacity, publishes per second", format!("{capacity:.0}"));
+    let capacity = capacity(stage, gateways).await;
 
     let memory = || cluster.nodes().map(|node| http::memory(node.id())).sum::<u64>();
     let quiet = memory();
@@ -110,12 +102,6 @@ pub(super) async fn flood(stage: &Stage) -> Result<Vec<Row>> {
         .await
         .map(|after| after.saturating_sub(Duration::from_millis(1_500)));
     rows.tell("offered, publishes per second", format!("{wanted:.0}, of which the sockets took {sent:.0}"));
-    rows.must(
-        "admitted",
-        format!("{ok:.0}/s, {:.0} %", 100.0 * ok / capacity),
-        "at least 80 % of capacity",
-        ok >= 0.8 * capacity,
-    );
     rows.tell("refused with an error", format!("{refused:.0}/s"));
     for gateway in &cluster.gateways {
         let name = "campanile_gateway_publishes_refused_total";
@@ -158,9 +144,33 @@ pub(super) async fn flood(stage: &Stage) -> Result<Vec<Row>> {
     rows.tell("p99 afterwards", in_words(probe.between(now, now + Duration::from_millis(500)).p99));
     probe.is_whole()?;
     drop(clients);
+    // A machine may be slower for a minute: what the cluster can take is measured before and behind the flood.
+    let capacities = [capacity, self::capacity(stage, gateways).await];
+    let [before, behind] = capacities.map(|capacity| format!("{capacity:.0}"));
+    rows.tell("capacity, publishes per second", format!("{before} before, {behind} behind it"));
+    let capacity = capacities.iter().sum::<f64>() / 2.0;
+    rows.must(
+        "admitted",
+        format!("{ok:.0}/s, {:.0} % of their mean", 100.0 * ok / capacity),
+        "at least 80 %",
+        ok >= 0.8 * capacity,
+    );
     judge.finish(&mut rows).await?;
     cluster.still_stands(&mut rows);
     Ok(rows.into_rows())
+}
+
+/// Publishes per second that the cluster takes from as many clients, when each has some open at a time.
+async fn capacity(stage: &Stage, gateways: [SocketAddr; 2]) -> f64 {
+    stage.say("measuring the capacity");
+    let counts = Arc::new(Counts::default());
+    let clients = clients(gateways, &counts, None);
+    stage.hold(Duration::from_secs(2)).await;
+    let (begin, before) = (Instant::now(), Counts::now(&counts.ok));
+    stage.hold(stage.long(4, 15)).await;
+    let capacity = (Counts::now(&counts.ok) - before) / begin.elapsed().as_secs_f64();
+    drop(clients);
+    capacity
 }
 
 /// All clients; they end when it is dropped.
