@@ -44,7 +44,7 @@ async fn a_match_goes_once_to_each_gateway_with_patterns_and_to_no_other() {
 
 #[tokio::test]
 async fn a_pattern_that_comes_after_a_member_has_gone_does_not_wait_for_it() {
-    let mut cluster = Cluster::start(1, 2).await;
+    let cluster = Cluster::start(1, 2).await;
     cluster.edit_ring(&[0]);
     let links = async || equal(cluster.gateways[0].metrics.links.get(), 1);
     eventually("the gateway has let the former member go", DEADLINE, links).await;
