@@ -19,7 +19,7 @@ use crate::handoff::giving::Given;
 use crate::handoff::outbox::PeerOutbox;
 use crate::handoff::taker::Taker;
 use crate::metrics::Metrics;
-use crate::topics::ownership::POINTS;
+use crate::topics::ownership::surplus;
 use crate::topics::portable::Arriving;
 use crate::topics::{Entry, Ownership, Table};
 
@@ -30,7 +30,7 @@ pub const STARTING: Duration = Duration::from_secs(1);
 /// then stands still for less time; one that somebody wants here is asked for at once.
 pub const ASK_ALL_AFTER: Duration = Duration::from_millis(250);
 
-/// So many rings that others said are remembered, if all of them have at most [`POINTS`] points.
+/// So many rings that others said are remembered, or fewer large ones.
 const KNOWN: usize = 32;
 
 /// How often what is left of old affairs is looked at.
@@ -364,11 +364,8 @@ impl Handoff {
             Ok(ring) => {
                 let ring = Arc::new(ring);
                 known.push_back((text.to_owned(), Arc::clone(&ring)));
-                let mut points: u64 = known.iter().map(|(_, ring)| ring.size()).sum();
-                while known.len() > KNOWN || points > POINTS {
-                    let Some((_, oldest)) = known.pop_front() else { break };
-                    points -= oldest.size();
-                }
+                let surplus = surplus(known.iter().map(|(_, ring)| ring.size()), KNOWN);
+                known.drain(..surplus);
                 Some(ring)
             }
             Err(faults) => {

@@ -130,25 +130,29 @@ impl Table {
 
     /// A topic begins here: gateways that are on their way may have patterns that match it.
     pub(super) fn introduce_expected(&self, entry: &Arc<Entry>, inner: &mut Inner, now: Instant) {
-        let expected: Vec<_> = self.expected.lock().iter().map(|(gateway, _)| *gateway).collect();
+        let expected = self.expected();
         if !expected.is_empty() {
             // They have heard of it from nobody else.
             self.introduce_to(entry, inner, &expected, now);
         }
     }
 
+    fn expected(&self) -> Vec<Incarnation> {
+        self.expected.lock().iter().map(|(gateway, _)| *gateway).collect()
+    }
+
+    /// Where a topic stands here.
+    fn position(&self, inner: &Inner) -> Behind {
+        let (epoch, offset) = (inner.topic.epoch(), inner.topic.offset());
+        Behind { incarnation: self.incarnation(), epoch, offset }
+    }
+
     /// From here on a topic keeps what these gateways may want.
     fn introduce_to(&self, entry: &Arc<Entry>, inner: &mut Inner, gateways: &[Incarnation], now: Instant) {
-        let (epoch, offset) = (inner.topic.epoch(), inner.topic.offset());
-        let behind = Behind { incarnation: self.incarnation(), epoch, offset };
-        let mut introduced = inner.topic.reach_mut().introduced().to_vec();
-        let is_known = !introduced.is_empty();
-        for &gateway in gateways {
-            if !introduced.iter().any(|own| own.gateway == gateway) {
-                introduced.push(Introduced { gateway, behind });
-            }
-        }
-        inner.topic.reach_mut().introduce(introduced);
+        let behind = self.position(inner);
+        let reach = inner.topic.reach_mut();
+        let is_known = !reach.introduced().is_empty();
+        reach.introduce_also(gateways.iter().copied(), behind);
         inner.topic.settle(now + SETTLING_TIME);
         if !is_known {
             self.introduced.lock().push(Arc::clone(entry));
@@ -159,13 +163,15 @@ impl Table {
     /// published from here on waits for them.
     pub(super) fn expect_again(&self, now: Instant) {
         let missed = self.missed.lock().clone();
-        let late: Vec<_> =
+        let mut late: Vec<_> =
             missed.into_iter().filter(|late| !self.has_missed(*late)).map(|late| late.gateway).collect();
         if late.is_empty() {
             return;
         }
-        // Topics that begin from here on are for them, and so are those that are there.
+        // Topics that begin from here on are for them, and so are those that are there; unless too many are awaited.
         self.expect_gateways(&late, now);
+        let expected = self.expected();
+        late.retain(|gateway| expected.contains(gateway));
         for entry in self.all() {
             let mut inner = entry.inner.lock();
             if inner.is_held() {
@@ -180,16 +186,10 @@ impl Table {
     /// the topic yet waits for whom it would have waited for here.
     pub(super) fn introduce_elsewhere(&self, entry: &Entry, inner: &mut Inner, now: Instant) {
         self.look_at_patterns(entry, inner, now);
-        let (epoch, offset) = (inner.topic.epoch(), inner.topic.offset());
+        let behind = self.position(inner);
         let Some(reach) = inner.topic.reach() else { return };
-        let mut introduced = reach.introduced().to_vec();
-        for matching in reach.matches() {
-            if !introduced.iter().any(|own| own.gateway == matching.gateway) {
-                let behind = Behind { incarnation: self.incarnation(), epoch, offset };
-                introduced.push(Introduced { gateway: matching.gateway, behind });
-            }
-        }
-        inner.topic.reach_mut().introduce(introduced);
+        let matching: Vec<_> = reach.matches().iter().map(|matching| matching.gateway).collect();
+        inner.topic.reach_mut().introduce_also(matching, behind);
     }
 
     /// A topic has come here: gateways are on their way to it.

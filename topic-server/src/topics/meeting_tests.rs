@@ -54,6 +54,23 @@ fn with_patterns(table: &Table, gateway: Incarnation, patterns: &[&'static str])
     link
 }
 
+/// A gateway comes with this pattern, which has one listener. What it is told.
+fn comes(table: &Table, gateway: Incarnation, pattern: &'static str, now: Instant) -> Vec<String> {
+    let link = outbox();
+    set(table, &link, gateway, 0, pattern, 1);
+    table.patterns_told(&link, gateway, now);
+    told(&link)
+}
+
+/// A table where A and B have been awaited for as long as anybody is, and what time it is then.
+fn with_late_gateways() -> (Table, Outbox, Instant) {
+    let (table, publisher, now) = (lone_table(), outbox(), Instant::now());
+    publish_to(&table, &publisher, "news", 1);
+    table.expect_gateways(&[A, B], now);
+    table.sweep(now + SETTLING_TIME);
+    (table, publisher, now + SETTLING_TIME)
+}
+
 fn publish_to(table: &Table, link: &Outbox, topic: &str, number: u64) {
     table.publish(link, PUBLISHER, publish(topic, number), Duration::ZERO, Instant::now());
 }
@@ -191,10 +208,7 @@ fn a_gateway_that_comes_too_late_is_told_of_its_loss_and_one_that_missed_nothing
             world.publish(&world.to, 2);
         }
         world.to.sweep(world.now + SETTLING_TIME);
-        let new = outbox();
-        set(&world.to, &new, A, 0, "n*", 1);
-        world.to.patterns_told(&new, A, world.now + SETTLING_TIME);
-        assert_eq!(told(&new), expected);
+        assert_eq!(comes(&world.to, A, "n*", world.now + SETTLING_TIME), expected);
     }
 }
 
@@ -235,10 +249,7 @@ fn a_topic_that_begins_keeps_what_gateways_on_their_way_may_want() {
     assert_eq!(told(&one), ["match 1 [4] behind 0", "PatternStands", "match 2 [4]"]);
     // Whoever comes too late is told, whatever it has missed.
     table.sweep(Instant::now() + SETTLING_TIME);
-    let two = outbox();
-    set(&table, &two, B, 0, "x*", 1);
-    table.patterns_told(&two, B, now + SETTLING_TIME);
-    assert_eq!(told(&two), ["PatternsLost", "PatternStands"]);
+    assert_eq!(comes(&table, B, "x*", now + SETTLING_TIME), ["PatternsLost", "PatternStands"]);
     // Who is here is not expected, and what begins now is nothing that anybody missed.
     table.expect_gateways(&[A], now + SETTLING_TIME);
     assert!(table.expected.lock().is_empty());
@@ -247,45 +258,26 @@ fn a_topic_that_begins_keeps_what_gateways_on_their_way_may_want() {
 /// A standby is told of all gateways, and owns nothing that anybody could miss; none of them has a link to it.
 #[test]
 fn whoever_did_not_come_where_nothing_was_published_has_missed_nothing() {
-    let (table, publisher, now) = (lone_table(), outbox(), Instant::now());
-    publish_to(&table, &publisher, "news", 1);
-    table.expect_gateways(&[A, B], now);
-    let later = now + SETTLING_TIME;
-    table.sweep(later);
-    let one = outbox();
-    set(&table, &one, A, 0, "*", 1);
-    table.patterns_told(&one, A, later);
-    assert_eq!(told(&one), ["PatternStands"]);
+    let (table, publisher, later) = with_late_gateways();
+    assert_eq!(comes(&table, A, "*", later), ["PatternStands"]);
     publish_to(&table, &publisher, "news", 2);
-    let two = outbox();
-    set(&table, &two, B, 0, "x*", 1);
-    table.patterns_told(&two, B, later);
-    assert_eq!(told(&two), ["PatternsLost", "PatternStands"], "it was not awaited any more");
+    let told = comes(&table, B, "x*", later);
+    assert_eq!(told, ["PatternsLost", "PatternStands"], "it was not awaited any more");
 }
 
 /// An edit may be what gives gateways a reason to come: they get what is published until they are there.
 #[test]
 fn a_newer_ring_makes_late_gateways_awaited_again() {
-    let (table, publisher, now) = (lone_table(), outbox(), Instant::now());
-    publish_to(&table, &publisher, "news", 1);
-    table.expect_gateways(&[A, B], now);
-    let later = now + SETTLING_TIME;
-    table.sweep(later);
+    let (table, publisher, later) = with_late_gateways();
     assert!(table.adopt(ring(2, &["ts-a"]), later).is_some());
     publish_to(&table, &publisher, "news", 2);
     publish_to(&table, &publisher, "newer", 1);
-    let one = outbox();
-    set(&table, &one, A, 0, "new*", 1);
-    table.patterns_told(&one, A, later);
-    let mut words = told(&one);
-    words[..2].sort();
-    assert_eq!(words, ["match 1 [0] behind 0", "match 2 [0] behind 1", "PatternStands"]);
+    let mut told = comes(&table, A, "new*", later);
+    told[..2].sort();
+    assert_eq!(told, ["match 1 [0] behind 0", "match 2 [0] behind 1", "PatternStands"]);
     // Whoever does not come now has missed these.
     table.sweep(later + SETTLING_TIME);
-    let two = outbox();
-    set(&table, &two, B, 0, "x*", 1);
-    table.patterns_told(&two, B, later + SETTLING_TIME);
-    assert_eq!(told(&two), ["PatternsLost", "PatternStands"]);
+    assert_eq!(comes(&table, B, "x*", later + SETTLING_TIME), ["PatternsLost", "PatternStands"]);
 }
 
 #[test]

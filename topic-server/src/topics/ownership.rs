@@ -21,7 +21,7 @@ const EARLIER: usize = 16;
 
 /// So many points may all earlier rings have, and all that others know of; beyond, the oldest goes as well. A line of text
 /// is enough to name a ring of half as many.
-pub(crate) const POINTS: u64 = 2 * POINTS_MAX;
+const POINTS: u64 = 2 * POINTS_MAX;
 
 /// Places of which it is known that they hold nothing of others.
 const PLACES: usize = 4096;
@@ -376,11 +376,21 @@ impl View {
 
 /// Lets the oldest rings go, until there are at most [`EARLIER`] with at most [`POINTS`].
 fn keep_newest<T>(rings: &mut BTreeMap<u64, T>, size: impl Fn(&T) -> u64) {
-    let mut points: u64 = rings.values().map(&size).sum();
-    while rings.len() > EARLIER || points > POINTS {
-        let Some((_, oldest)) = rings.pop_first() else { break };
-        points -= size(&oldest);
+    for _ in 0..surplus(rings.values().map(size), EARLIER) {
+        rings.pop_first();
     }
+}
+
+/// How many of the oldest rings have to go, so that at most `most` are left and these have at most [`POINTS`]; `sizes` are
+/// their points, from the oldest on.
+pub(crate) fn surplus(sizes: impl DoubleEndedIterator<Item = u64> + ExactSizeIterator, most: usize) -> usize {
+    let all = sizes.len();
+    let mut points = 0;
+    let fits = |size: &u64| {
+        points += size;
+        points <= POINTS
+    };
+    all - sizes.rev().take(most).take_while(fits).count()
 }
 
 #[cfg(test)]

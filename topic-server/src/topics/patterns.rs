@@ -68,19 +68,17 @@ impl Patterns {
         let mut inner = self.inner.write();
         let of_link = inner.of_link(link, gateway);
         if pattern.listeners == 0 {
-            if of_link.patterns.remove(&pattern.number).is_some() {
-                self.count.dec();
-            }
+            of_link.patterns.remove(&pattern.number);
         } else {
             // Detached: a slice would keep the batch that it came in.
             let told =
                 Told { pattern: Bytes::copy_from_slice(&pattern.pattern), listeners: pattern.listeners };
-            if of_link.patterns.insert(pattern.number, told).is_none() {
-                self.count.inc();
-            }
+            of_link.patterns.insert(pattern.number, told);
         }
         of_link.unanswered.push((pattern.number, pattern.change));
-        if of_link.is_complete {
+        let is_complete = of_link.is_complete;
+        self.count.set(inner.count());
+        if is_complete {
             self.change(&mut inner);
             inner.answer(link);
         }
@@ -127,9 +125,10 @@ impl Patterns {
     /// A link is over.
     pub(crate) fn remove(&self, link: &Outbox) {
         let mut inner = self.inner.write();
-        if let Some(index) = inner.links.iter().position(|own| own.link == *link) {
-            let over = inner.links.remove(index);
-            self.count.dec_by(over.patterns.len() as i64);
+        let before = inner.links.len();
+        inner.links.retain(|own| own.link != *link);
+        if inner.links.len() < before {
+            self.count.set(inner.count());
             self.change(&mut inner);
         }
     }
@@ -169,6 +168,10 @@ impl Patterns {
 }
 
 impl Inner {
+    fn count(&self) -> i64 {
+        self.links.iter().map(|own| own.patterns.len() as i64).sum()
+    }
+
     fn answer(&mut self, link: &Outbox) {
         if let Some(own) = self.links.iter_mut().find(|own| own.link == *link) {
             for (number, change) in own.unanswered.drain(..) {

@@ -78,6 +78,15 @@ impl<L: Clone + PartialEq> Reach<L> {
         self.introduced = introduced;
     }
 
+    /// These gateways, too, but for those that have been introduced with an earlier position.
+    pub fn introduce_also(&mut self, gateways: impl IntoIterator<Item = Incarnation>, behind: Behind) {
+        for gateway in gateways {
+            if !self.introduced.iter().any(|own| own.gateway == gateway) {
+                self.introduced.push(Introduced { gateway, behind });
+            }
+        }
+    }
+
     /// What a gateway may have to wait for before the first message from here, if this is the first.
     pub fn take_introduction(&mut self, gateway: Incarnation) -> Option<Behind> {
         let index = self.introduced.iter().position(|introduced| introduced.gateway == gateway)?;

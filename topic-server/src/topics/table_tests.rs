@@ -17,8 +17,12 @@ fn table() -> Table {
 }
 
 fn table_of(limits: Limits) -> Table {
+    table_with(TopicRules::default(), limits)
+}
+
+fn table_with(rules: TopicRules, limits: Limits) -> Table {
     let ownership = Arc::new(Ownership::new("ts-a".to_owned(), Arc::new(Ring::example())));
-    Table::new(ownership, Arc::default(), Arc::default(), limits)
+    Table::new(ownership, Arc::default(), Arc::new(ArcSwap::from_pointee(rules)), limits)
 }
 
 /// The example ring without `ts-a`.
@@ -49,9 +53,7 @@ fn rules_of_history_are_for_shown_names_of_every_space() {
     let config = "[[topics]]\npattern = \"room:*\"\nhistory_seconds = 7\n";
     let file = ConfigFile::parse("test.toml", config.to_owned(), &[], &[KEY]).expect("a config");
     let rules = TopicRules::from_config(&file).expect("rules");
-    let ownership = Arc::new(Ownership::new("ts-a".to_owned(), Arc::new(Ring::example())));
-    let rules = Arc::new(ArcSwap::from_pointee(rules));
-    let table = Table::new(ownership, Arc::default(), rules, Limits { topics: 10, history: 1 << 20 });
+    let table = table_with(rules, Limits { topics: 10, history: 1 << 20 });
     let seconds = |space, shown| {
         let topic = names::topic(space, shown).expect("short enough");
         table.bounds(&topic).age.as_secs()
