@@ -28,12 +28,11 @@ impl Client {
         self.stream.write_all(format!("{line}\r\n").as_bytes()).await
     }
 
-    /// Reads until this has come.
-    async fn hear(&mut self, what: &str) -> io::Result<()> {
+    /// Reads until this has come. Returns all up to its end.
+    async fn hear(&mut self, what: &str) -> io::Result<String> {
         loop {
             if let Some(at) = self.heard.find(what) {
-                self.heard.drain(..at + what.len());
-                return Ok(());
+                return Ok(self.heard.drain(..at + what.len()).collect());
             }
             self.more(what).await?;
         }
@@ -42,11 +41,7 @@ impl Client {
     /// The first line of the reply to a command that this connection says.
     async fn ask(&mut self, line: &str) -> io::Result<String> {
         self.say(line).await?;
-        while !self.heard.contains("\r\n") {
-            self.more("a reply").await?;
-        }
-        let rest = self.heard.split_off(self.heard.find("\r\n").map_or(0, |at| at + 2));
-        Ok(std::mem::replace(&mut self.heard, rest))
+        self.hear("\r\n").await
     }
 
     async fn more(&mut self, what: &str) -> io::Result<()> {
